@@ -1,0 +1,1 @@
+"""Thin edges to the world: the network link, the panel, the control socket, credentials."""

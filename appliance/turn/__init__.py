@@ -1,0 +1,1 @@
+"""The conversation as pure logic: time is an argument, effects are values."""

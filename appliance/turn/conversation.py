@@ -1,0 +1,150 @@
+"""What the turn machine knows, and the few steps that its rules are made of.
+
+``Conversation`` is the machine's memory: the state, the turn, the timers and the effects asked for so far. Its methods are
+the steps that several rules share: open a turn, close it, drop a reply. The rules themselves stand in ``rules.py``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from . import vocabulary as v
+from .vocabulary import Deadline, Mode, Outcome, Sound, State
+
+
+@dataclass(slots=True)
+class Reply:
+    """The newest reply of a turn. ``done``: its ``response.done`` has arrived."""
+
+    response_id: str
+    has_audio: bool = False
+    done: bool = False
+    calls: tuple[v.ToolCall, ...] = ()
+
+
+@dataclass(slots=True)
+class Turn:
+    """What is known of one turn; a new one starts from these defaults."""
+
+    pressed_s: float
+    """The press that opened or resumed it."""
+    service_ends: bool
+    """A tap opened it: the service's turn detection (or a second tap) ends it, a release does not."""
+    uplink: bool = False
+    """Audio may leave."""
+    ended_s: float | None = None
+    """When the person finished. None while they speak, or while the service decides."""
+    sent_s: float | None = None
+    """When the last sample left; ruling 2 counts from here. None: not yet."""
+    in_speech: bool = False
+    """The service heard speech begin and has not heard it end."""
+    service_spoke: bool = False
+    """The service has said anything about this turn in this session."""
+    end_noticed: bool = False
+    """The service heard the end of the turn (a pause in its middle does not count)."""
+    committed: bool = False
+    reply: Reply | None = None
+    playing: set[str] = field(default_factory=set)
+    """Replies with audio in the player that has not been drained."""
+    heard: bool = False
+    """A sample of an answer left the speaker."""
+    tool_ran: bool = False
+    tools_running: bool = False
+    awaiting_continuation: bool = False
+    """Tool results went out and the service has not begun the reply that follows."""
+    broken: bool = False
+    """The session was lost while the answer played: it ends with the sorry earcon."""
+
+
+class Conversation:
+    """The memory of one box's conversation. Only the machine and its rules change it."""
+
+    def __init__(self, settings: v.TurnSettings) -> None:
+        self.settings = settings
+        self.state = State.READY
+        self.number = 0
+        """Of the current or the last turn; 0 before the first."""
+        self.button_down = False
+        self.jammed = False
+        """The button has been down for max_hold_s; it counts as up until it is released."""
+        self.link_up = False
+        self.microphone_ready = False
+        self.turn = Turn(0.0, service_ends=False)
+        self.deadlines: dict[Deadline, float] = {}
+        self.effects: list[v.Effect] = []
+
+    def do(self, *effects: v.Effect) -> None:
+        """Ask for effects, in order."""
+        self.effects.extend(effects)
+
+    def set(self, deadline: Deadline, at_s: float) -> None:
+        """Start or move a timer."""
+        self.deadlines[deadline] = at_s
+
+    def cancel(self, *deadlines: Deadline) -> None:
+        """Stop timers; harmless for one that does not run."""
+        for deadline in deadlines:
+            self.deadlines.pop(deadline, None)
+
+    def open_turn(self, pressed_s: float, now_s: float) -> State:
+        settings = self.settings
+        tap = settings.mode is Mode.TAP
+        self.number += 1
+        self.turn = Turn(pressed_s, service_ends=tap)
+        self.deadlines.clear()
+        self.do(v.OpenTurn(self.number), v.BeginUtterance(pressed_s), v.Connect())
+        if settings.mode is Mode.HOLD and now_s < pressed_s + settings.min_hold_s + settings.debounce_s:
+            # A shorter press is known as such only when its release has been debounced.
+            self.set(Deadline.UPLINK, pressed_s + settings.min_hold_s + settings.debounce_s)
+        else:
+            self.open_uplink()
+        if tap:
+            # Only where the hand is free again is a sound needed to say "speak" (ruling 22).
+            self.do(v.PlayEarcon(Sound.LISTENING))
+            self.set(Deadline.NO_SPEECH, now_s + settings.no_speech_s)
+        self.bound_hold(pressed_s)
+        return State.LISTENING
+
+    def bound_hold(self, pressed_s: float) -> None:
+        limit_s = pressed_s + self.settings.max_hold_s
+        self.set(Deadline.MAX_HOLD, limit_s)
+        self.set(Deadline.HOLD_WARNING, limit_s - self.settings.max_hold_warning_s)
+
+    def open_uplink(self) -> None:
+        self.turn.uplink = True
+        self.do(v.OpenUplink())
+
+    def close_turn(self, outcome: Outcome, sound: Sound | None = None) -> State:
+        """Leave nothing of the turn behind: tools, reply, timers, utterance."""
+        turn = self.turn
+        self.drop_reply(cancel=True)
+        self.do(v.CloseTurn(self.number, outcome))
+        if sound is not None:
+            self.do(v.PlayEarcon(sound))
+        self.deadlines.clear()
+        self.turn = Turn(0.0, service_ends=False)
+        return State.READY
+
+    def abandon(self, outcome: Outcome, sound: Sound | None = None) -> State:
+        """Give up an utterance of which the service may hold a part (ruling 6)."""
+        turn = self.turn
+        if turn.uplink and self.link_up:
+            self.do(v.CloseSession() if turn.in_speech else v.Clear())
+        return self.close_turn(outcome, sound)
+
+    def drop_reply(self, *, cancel: bool) -> None:
+        """Silence what has arrived, and end its tools. ``cancel``: we stop it; otherwise the service has done so itself."""
+        turn = self.turn
+        if turn.tools_running:
+            turn.tools_running = False
+            self.do(v.AbortTools())
+        turn.awaiting_continuation = False
+        self.cancel(Deadline.TOOL_REPLY)
+        reply = turn.reply
+        if cancel and reply is not None and not reply.done and self.link_up:
+            self.do(v.CancelReply(reply.response_id))
+        if reply is not None or turn.playing:
+            self.do(v.DropReply())
+        turn.reply = None
+        turn.playing.clear()
+        self.cancel(Deadline.SETTLE, Deadline.PROGRESS)

@@ -1,0 +1,439 @@
+"""The rules of the turn machine: what is done when something happens, and which state follows.
+
+Each rule takes the conversation, the event (None for a deadline) and the time, and returns the next state. ``machine.py``
+says which rule serves which state. "Ruling" is the project's numbered decision that the README's "How it behaves" repeats.
+"""
+
+from __future__ import annotations
+
+from . import vocabulary as v
+from .conversation import Conversation, Reply
+from .vocabulary import Deadline, Mode, Outcome, Sound, State
+
+# ------------------------------------------------------------ the person
+
+
+def press_ready(c: Conversation, event: v.Press, now_s: float) -> State:
+    if not c.microphone_ready:
+        c.do(v.PlayEarcon(Sound.ERROR))
+        return State.READY
+    return c.open_turn(event.at_s, now_s)
+
+
+def press_listening(c: Conversation, event: v.Press, now_s: float) -> State:
+    turn = c.turn
+    if turn.service_ends and event.at_s - turn.pressed_s >= c.settings.second_tap_s:
+        return end_utterance(c, event.at_s, now_s)
+    if c.settings.mode is Mode.AUTO:
+        turn.pressed_s = event.at_s
+    return State.LISTENING
+
+
+def release_listening(c: Conversation, event: v.Release, now_s: float) -> State:
+    settings, turn = c.settings, c.turn
+    held_s = event.at_s - turn.pressed_s
+    if settings.mode is Mode.HOLD and not turn.uplink:
+        c.do(v.HintHold())
+        return c.close_turn(Outcome.TOO_SHORT)
+    if settings.mode is Mode.AUTO and held_s < settings.tap_max_s:
+        if not turn.service_ends:
+            turn.service_ends = True
+            c.set(Deadline.NO_SPEECH, now_s + settings.no_speech_s)
+    elif not turn.service_ends or settings.mode is Mode.AUTO:
+        return end_utterance(c, event.at_s, now_s)
+    if turn.service_spoke and not turn.in_speech:
+        # The service ended the turn while the finger was still down.
+        return service_ended(c, now_s)
+    return State.LISTENING
+
+
+def end_utterance(c: Conversation, at_s: float, now_s: float) -> State:
+    """The person has finished; the tail catches a last syllable spoken while letting go."""
+    turn = c.turn
+    turn.ended_s = at_s + c.settings.release_tail_s
+    if not turn.uplink:
+        c.open_uplink()
+    c.cancel(Deadline.MAX_HOLD, Deadline.HOLD_WARNING, Deadline.NO_SPEECH, Deadline.UPLINK)
+    c.set(Deadline.STALE, max(turn.ended_s + c.settings.stale_s, now_s))
+    c.do(v.EndUtterance(turn.ended_s))
+    return State.SENDING
+
+
+def press_pending(c: Conversation, event: v.Press, now_s: float) -> State:
+    """A press while the answer is awaited only acknowledges, until it has lasted as long as a real hold."""
+    c.set(Deadline.LONG_PRESS, event.at_s + c.settings.tap_max_s + c.settings.debounce_s)
+    return c.state
+
+
+def release_pending(c: Conversation, event: v.Release, now_s: float) -> State:
+    c.cancel(Deadline.LONG_PRESS)
+    return proceed(c, now_s)
+
+
+def long_press(c: Conversation, _: None, now_s: float) -> State:
+    turn = c.turn
+    pressed_s = now_s - c.settings.tap_max_s - c.settings.debounce_s
+    if turn.ended_s is not None and not turn.end_noticed and turn.reply is None and not turn.tool_ran:
+        # Ruling 1: the service still takes it for one utterance, so it is one turn.
+        turn.pressed_s, turn.service_ends, turn.ended_s, turn.sent_s = pressed_s, False, None, None
+        c.cancel(Deadline.STALE, Deadline.ANSWER, Deadline.NUDGE)
+        c.do(v.StopSilence(), v.ResumeUtterance(pressed_s))
+        c.bound_hold(pressed_s)
+        return State.LISTENING
+    c.abandon(Outcome.INTERRUPTED)
+    return c.open_turn(pressed_s, now_s)
+
+
+def press_speaking(c: Conversation, event: v.Press, now_s: float) -> State:
+    c.close_turn(Outcome.INTERRUPTED)
+    return press_ready(c, event, now_s)
+
+
+def stop(c: Conversation, _: v.Stop, now_s: float) -> State:
+    return c.abandon(Outcome.STOPPED)
+
+
+# ------------------------------------------------------------ deadlines while a person speaks
+
+
+def hold_is_real(c: Conversation, _: None, now_s: float) -> State:
+    c.open_uplink()
+    return State.LISTENING
+
+
+def warn_long_hold(c: Conversation, _: None, now_s: float) -> State:
+    c.do(v.WarnLongHold())
+    return State.LISTENING
+
+
+def hold_too_long(c: Conversation, _: None, now_s: float) -> State:
+    if c.button_down:
+        c.jammed = True
+        c.do(v.ReportJam())
+    return end_utterance(c, now_s, now_s)
+
+
+def live_too_long(c: Conversation, _: None, now_s: float) -> State:
+    """The service ended the turn but has not answered: what the microphone hears since is not kept for ever."""
+    end_live(c, now_s)
+    return State.WAITING
+
+
+def nobody_spoke(c: Conversation, _: None, now_s: float) -> State:
+    if c.turn.service_spoke or not c.link_up:
+        # Without a session nobody listens for speech; max_hold_s bounds the wait.
+        return State.LISTENING
+    return c.abandon(Outcome.NO_SPEECH)
+
+
+# ------------------------------------------------------------ the end of an utterance
+
+
+def utterance_sent(c: Conversation, _: v.UtteranceSent, now_s: float) -> State:
+    turn, settings = c.turn, c.settings
+    turn.sent_s = now_s
+    c.cancel(Deadline.STALE)
+    c.set(Deadline.ANSWER, now_s + settings.answer_s)
+    c.do(v.StartSilence(), v.PlayEarcon(Sound.SENT))
+    if turn.reply is None:
+        # Ruling 4: at most once a turn, and only if the service is in speech or has said nothing at all.
+        if not turn.committed and (turn.in_speech or not turn.service_spoke):
+            turn.committed = True
+            c.do(v.Commit())
+        c.set(Deadline.NUDGE, now_s + settings.nudge_s)
+    c.state = State.WAITING
+    return proceed(c, now_s)
+
+
+def nudge(c: Conversation, _: None, now_s: float) -> State:
+    turn = c.turn
+    if turn.reply is None and not turn.end_noticed:
+        c.do(v.Nudge())
+    return State.WAITING
+
+
+def stale(c: Conversation, _: None, now_s: float) -> State:
+    return _give_up(c, Outcome.STALE, now_s)
+
+
+def no_answer(c: Conversation, _: None, now_s: float) -> State:
+    return _give_up(c, Outcome.NO_ANSWER, now_s)
+
+
+def _give_up(c: Conversation, outcome: Outcome, now_s: float) -> State:
+    """Say sorry; or, when the person has already begun to press for a new question, take that one."""
+    pending_s = c.deadlines.get(Deadline.LONG_PRESS)
+    if pending_s is None:
+        return c.abandon(outcome, Sound.SORRY)
+    c.abandon(outcome)
+    return c.open_turn(pending_s - c.settings.tap_max_s - c.settings.debounce_s, now_s)
+
+
+# ------------------------------------------------------------ what the service hears
+
+
+def speech_began(c: Conversation, _: v.SpeechBegan, now_s: float) -> State:
+    """Ruling 2: whatever was held or unplayed is an answer to half a question."""
+    turn = c.turn
+    turn.in_speech = turn.service_spoke = True
+    turn.end_noticed = False
+    c.cancel(Deadline.NO_SPEECH)
+    c.drop_reply(cancel=False)
+    if c.state is State.WAITING and turn.ended_s is None:
+        # The person goes on after a pause, and the microphone is still live.
+        turn.sent_s = None
+        c.cancel(Deadline.ANSWER)
+        return State.LISTENING
+    return c.state
+
+
+def speech_began_speaking(c: Conversation, _: v.SpeechBegan, now_s: float) -> State:
+    turn = c.turn
+    turn.in_speech = turn.service_spoke = True
+    turn.end_noticed = False
+    c.drop_reply(cancel=False)
+    if turn.service_ends:
+        turn.ended_s = turn.sent_s = None
+        turn.pressed_s = now_s
+        c.do(v.ResumeUtterance(now_s))
+        c.bound_hold(now_s)
+        return State.LISTENING
+    c.set(Deadline.ANSWER, now_s + c.settings.answer_s)
+    return State.WAITING
+
+
+def speech_ended(c: Conversation, _: v.SpeechEnded, now_s: float) -> State:
+    turn = c.turn
+    turn.in_speech = False
+    turn.service_spoke = True
+    if turn.ended_s is not None:
+        turn.end_noticed = True
+    return c.state
+
+
+def speech_ended_listening(c: Conversation, event: v.SpeechEnded, now_s: float) -> State:
+    speech_ended(c, event, now_s)
+    if c.turn.service_ends and not c.button_down:
+        return service_ended(c, now_s)
+    return State.LISTENING
+
+
+def service_ended(c: Conversation, now_s: float) -> State:
+    """The service's turn detection ended a tapped turn; the microphone stays live until the reply sounds (ruling 6)."""
+    turn = c.turn
+    turn.sent_s = now_s
+    turn.end_noticed = True
+    c.cancel(Deadline.NO_SPEECH)
+    c.set(Deadline.ANSWER, now_s + c.settings.answer_s)
+    c.state = State.WAITING
+    return proceed(c, now_s)
+
+
+# ------------------------------------------------------------ replies
+
+
+def reply_began(c: Conversation, event: v.ReplyBegan, now_s: float) -> State:
+    turn = c.turn
+    turn.service_spoke = True
+    turn.awaiting_continuation = False
+    c.cancel(Deadline.NUDGE, Deadline.TOOL_REPLY, Deadline.NO_SPEECH)
+    if c.state is not State.SPEAKING and turn.playing:
+        # At most the newest reply is kept while none may sound.
+        c.do(v.DropReply())
+        turn.playing.clear()
+    turn.reply = Reply(event.response_id)
+    if c.state is State.LISTENING and turn.service_ends and not c.button_down:
+        return service_ended(c, now_s)
+    return c.state
+
+
+def reply_audio(c: Conversation, event: v.ReplyAudio, now_s: float) -> State:
+    turn = c.turn
+    if turn.reply is None or turn.reply.response_id != event.response_id:
+        return c.state
+    turn.reply.has_audio = True
+    turn.playing.add(event.response_id)
+    if c.state is State.WAITING:
+        c.do(v.StopSilence())
+        c.set(Deadline.ANSWER, now_s + c.settings.answer_s)
+        return proceed(c, now_s)
+    if c.state is State.SPEAKING:
+        c.set(Deadline.PROGRESS, now_s + c.settings.no_progress_s)
+    return c.state
+
+
+def reply_ended(c: Conversation, event: v.ReplyEnded, now_s: float) -> State:
+    turn = c.turn
+    reply = turn.reply
+    if reply is None or reply.response_id != event.response_id:
+        return c.state
+    reply.done = True
+    if event.status == "completed":
+        reply.calls = event.calls
+    elif event.status == "cancelled" and not reply.has_audio:
+        # The service changed its mind (it heard more speech); its next reply is the answer.
+        turn.reply = None
+        return c.state
+    return proceed(c, now_s)
+
+
+def proceed(c: Conversation, now_s: float) -> State:
+    """Go on with whatever ruling 2 held back: run tools, sound the reply, or end the turn."""
+    turn, state = c.turn, c.state
+    reply = turn.reply
+    if state not in (State.WAITING, State.SPEAKING) or reply is None:
+        return state
+    if state is State.WAITING:
+        if (c.button_down and not c.jammed) or turn.sent_s is None:
+            return state
+        if now_s < turn.sent_s + c.settings.settle_s:
+            c.set(Deadline.SETTLE, turn.sent_s + c.settings.settle_s)
+            return state
+    if reply.done and reply.calls:
+        if turn.ended_s is None:
+            end_live(c, now_s)
+        calls, reply.calls = reply.calls, ()
+        turn.tools_running = turn.tool_ran = True
+        c.do(v.StopSilence(), v.RunTools(calls))
+    if state is State.WAITING and turn.playing:
+        return sound_reply(c, now_s)
+    return end_if_complete(c, now_s)
+
+
+def sound_reply(c: Conversation, now_s: float) -> State:
+    turn = c.turn
+    if turn.ended_s is None:
+        end_live(c, now_s)
+    c.cancel(Deadline.ANSWER, Deadline.SETTLE, Deadline.NUDGE)
+    c.set(Deadline.PROGRESS, now_s + c.settings.no_progress_s)
+    c.do(v.StopSilence(), v.PlayReply())
+    return State.SPEAKING
+
+
+def end_live(c: Conversation, now_s: float) -> None:
+    c.turn.ended_s = now_s
+    c.cancel(Deadline.MAX_HOLD, Deadline.HOLD_WARNING)
+    c.do(v.EndUtterance(now_s))
+
+
+def end_if_complete(c: Conversation, now_s: float) -> State:
+    """WAITING or SPEAKING: end the turn when no audio is left to play and nothing more is expected."""
+    turn = c.turn
+    if turn.playing:
+        return State.SPEAKING if c.state is State.SPEAKING else State.WAITING
+    if turn.broken:
+        return c.close_turn(Outcome.LINK_LOST, Sound.SORRY)
+    if turn.tools_running or turn.awaiting_continuation or turn.reply is None or not turn.reply.done:
+        if c.state is State.SPEAKING:
+            c.cancel(Deadline.PROGRESS)
+            c.set(Deadline.ANSWER, now_s + c.settings.answer_s)
+            c.do(v.HoldReply())
+        return State.WAITING
+    if turn.heard or turn.tool_ran:
+        # A tool may be the whole answer ("louder", "goodbye"), with nothing left to say.
+        return c.close_turn(Outcome.ANSWERED)
+    return c.close_turn(Outcome.EMPTY_ANSWER, Sound.SORRY)
+
+
+def settled(c: Conversation, _: None, now_s: float) -> State:
+    return proceed(c, now_s)
+
+
+# ------------------------------------------------------------ playing
+
+
+def audible(c: Conversation, _: v.ReplyAudible, now_s: float) -> State:
+    c.turn.heard = True
+    c.set(Deadline.PROGRESS, now_s + c.settings.no_progress_s)
+    return State.SPEAKING
+
+
+def progress(c: Conversation, _: v.PlaybackProgress, now_s: float) -> State:
+    c.set(Deadline.PROGRESS, now_s + c.settings.no_progress_s)
+    return State.SPEAKING
+
+
+def drained(c: Conversation, event: v.ReplyDrained, now_s: float) -> State:
+    c.turn.heard = True
+    c.turn.playing.discard(event.response_id)
+    return end_if_complete(c, now_s)
+
+
+def stalled(c: Conversation, _: None, now_s: float) -> State:
+    return c.close_turn(Outcome.STALLED, Sound.SORRY)
+
+
+# ------------------------------------------------------------ tools
+
+
+def tools_finished(c: Conversation, event: v.ToolsFinished, now_s: float) -> State:
+    turn = c.turn
+    if not turn.tools_running:
+        return c.state
+    turn.tools_running = False
+    if turn.broken:
+        return end_if_complete(c, now_s)
+    turn.awaiting_continuation = True
+    c.do(v.SendToolOutputs(event.outputs))
+    c.set(Deadline.TOOL_REPLY, now_s + c.settings.tool_reply_s)
+    if c.state is State.WAITING:
+        c.set(Deadline.ANSWER, now_s + c.settings.answer_s)
+    return c.state
+
+
+def no_continuation(c: Conversation, _: None, now_s: float) -> State:
+    c.do(v.Nudge())
+    return c.state
+
+
+# ------------------------------------------------------------ the link
+
+
+def link_ready(c: Conversation, _: v.LinkReady, now_s: float) -> State:
+    """A new session knows nothing of this turn: everything is sent, and judged, from its start."""
+    turn = c.turn
+    turn.in_speech = turn.service_spoke = turn.end_noticed = turn.committed = False
+    c.do(v.OpenTurn(c.number), v.RewindUtterance())
+    if turn.service_ends and c.state is State.LISTENING:
+        c.set(Deadline.NO_SPEECH, now_s + c.settings.no_speech_s)
+    return c.state
+
+
+def link_lost(c: Conversation, _: v.LinkLost, now_s: float) -> State:
+    turn = c.turn
+    if turn.heard or turn.tool_ran:
+        return c.close_turn(Outcome.LINK_LOST, Sound.SORRY)
+    turn.in_speech = turn.service_spoke = turn.end_noticed = False
+    c.drop_reply(cancel=False)
+    c.do(v.StopSilence(), v.RewindUtterance(), v.Connect())
+    if c.state is State.LISTENING:
+        return State.LISTENING
+    if turn.ended_s is None:
+        end_live(c, now_s)
+    turn.sent_s = None
+    c.cancel(Deadline.ANSWER, Deadline.NUDGE)
+    c.set(Deadline.STALE, max((turn.ended_s or now_s) + c.settings.stale_s, now_s))
+    return State.SENDING
+
+
+def link_lost_speaking(c: Conversation, _: v.LinkLost | v.LinkFailed, now_s: float) -> State:
+    """Play what is here; say sorry only if something is missing (ruling 8)."""
+    turn = c.turn
+    if turn.tools_running:
+        turn.tools_running = False
+        c.do(v.AbortTools())
+        turn.broken = True
+    if turn.reply is None or not turn.reply.done or turn.awaiting_continuation:
+        turn.broken = True
+    if turn.reply is not None:
+        # Its session is gone: there is nothing left to cancel.
+        turn.reply.done = True
+    return end_if_complete(c, now_s)
+
+
+def link_failed(c: Conversation, _: v.LinkFailed, now_s: float) -> State:
+    return c.close_turn(Outcome.REFUSED, Sound.ERROR)
+
+
+def microphone_lost(c: Conversation, _: v.MicrophoneLost, now_s: float) -> State:
+    return c.abandon(Outcome.NO_MICROPHONE, Sound.SORRY)

@@ -1,0 +1,372 @@
+"""The words of the turn machine: its states, what happens to it (events), and what it asks for (effects).
+
+All are plain values. Times (``_s``) are monotonic seconds. Response ids are the service's, opaque.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Mode(Enum):
+    """How one talks (``talk.mode``)."""
+
+    AUTO = "auto"
+    HOLD = "hold"
+    TAP = "tap"
+
+
+class State(Enum):
+    """Whose move it is."""
+
+    READY = "ready"
+    """Nothing asked. Everything the box holds of the last turn is wiped."""
+    LISTENING = "listening"
+    """A person speaks: the button is down, or a tap opened the turn and the service will end it."""
+    SENDING = "sending"
+    """The person has finished; the last sample, tail included, has not left the box (or must leave it again)."""
+    WAITING = "waiting"
+    """Everything said is with the service; the answer, or a tool, is awaited."""
+    SPEAKING = "speaking"
+    """The answer plays."""
+
+
+class Deadline(Enum):
+    """The machine's timers. Each is an event of the table when it expires."""
+
+    UPLINK = "min_hold_ms: this is a real hold, what was said may leave"
+    HOLD_WARNING = "max_hold_warning_s before max_hold_s: the light warns"
+    MAX_HOLD = "max_hold_s: the utterance ends, a button still down is jammed"
+    NO_SPEECH = "no_speech_s: nobody spoke after a tap"
+    LONG_PRESS = "tap_max_ms: a press while the answer is awaited is meant as a new question"
+    STALE = "stale_s: what was said could not be sent in time"
+    ANSWER = "answer_s: no answer came"
+    NUDGE = "nudge_s: the service has not noticed the end of the turn"
+    SETTLE = "settle_ms: a reply may sound now"
+    TOOL_REPLY = "tool_reply_s: the service has not gone on after the tools' results"
+    PROGRESS = "no_progress_s: nothing played and nothing arrived"
+
+
+class Outcome(Enum):
+    """How a turn ended: the word in the journal's line."""
+
+    ANSWERED = "answered"
+    TOO_SHORT = "too short a press"
+    NO_SPEECH = "nobody spoke"
+    NO_ANSWER = "no answer in time"
+    EMPTY_ANSWER = "the service answered with nothing"
+    STALE = "could not be sent in time"
+    LINK_LOST = "connection lost in the answer"
+    REFUSED = "the service refused"
+    INTERRUPTED = "interrupted by a press"
+    STOPPED = "stopped"
+    STALLED = "the answer stopped arriving"
+    NO_MICROPHONE = "the microphone was lost"
+
+
+class Sound(Enum):
+    """The earcons the machine asks for."""
+
+    LISTENING = "listening"
+    SENT = "sent"
+    SORRY = "sorry"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class TurnSettings:
+    """The times of a turn, all in seconds; the values and their reasons stand in ``default.toml``."""
+
+    mode: Mode
+    debounce_s: float
+    min_hold_s: float
+    tap_max_s: float
+    second_tap_s: float
+    release_tail_s: float
+    max_hold_s: float
+    max_hold_warning_s: float
+    no_speech_s: float
+    stale_s: float
+    answer_s: float
+    nudge_s: float
+    settle_s: float
+    tool_reply_s: float
+    no_progress_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """One tool the model wants. ``arguments`` is the service's JSON text, not yet read."""
+
+    call_id: str
+    name: str
+    arguments: str
+
+
+# ---------------------------------------------------------------- events
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Base of everything that happens to the machine, deadlines aside."""
+
+
+@dataclass(frozen=True, slots=True)
+class Press(Event):
+    """A button went down at ``at_s``."""
+
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Release(Event):
+    """The button went up at ``at_s``, which may lie a debounce time in the past."""
+
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Stop(Event):
+    """Somebody asked for silence (``ctl stop``): the reply and the turn end."""
+
+
+@dataclass(frozen=True, slots=True)
+class UtteranceSent(Event):
+    """The last sample of the ended utterance has been handed to the connection."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkReady(Event):
+    """A new session has its settings: audio may be sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkLost(Event):
+    """The session is gone; the link tries again by itself while a turn wants it."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkFailed(Event):
+    """The link will not try again by itself in time to serve this turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechBegan(Event):
+    """The service hears the person speak."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechEnded(Event):
+    """The service heard the person stop."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyBegan(Event):
+    """The service began a reply that belongs to this turn."""
+
+    response_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyAudio(Event):
+    """Audio of that reply arrived (and lies in the player)."""
+
+    response_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyEnded(Event):
+    """All of that reply has arrived. ``status`` is the service's: completed, cancelled, failed, incomplete."""
+
+    response_id: str
+    status: str
+    calls: tuple[ToolCall, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyAudible(Event):
+    """The first sample of the reply left the speaker."""
+
+    response_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlaybackProgress(Event):
+    """The speaker is playing; sent about once a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyDrained(Event):
+    """The last sample of the reply left the speaker."""
+
+    response_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolsFinished(Event):
+    """Every tool of one response has answered. ``outputs`` pairs call ids with JSON texts."""
+
+    outputs: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MicrophoneReady(Event):
+    """The microphone delivers."""
+
+
+@dataclass(frozen=True, slots=True)
+class MicrophoneLost(Event):
+    """The microphone is gone, or has had a hole too long to bridge."""
+
+
+# ---------------------------------------------------------------- effects
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """Base of everything the machine asks for."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenTurn(Effect):
+    """Responses may belong to this turn from now on. Sent again when the turn moves to a new session."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class CloseTurn(Effect):
+    """The turn is over: wipe the utterance, forget its replies, write its line."""
+
+    number: int
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Connect(Effect):
+    """A session is wanted now. Harmless when there is one."""
+
+
+@dataclass(frozen=True, slots=True)
+class BeginUtterance(Effect):
+    """Keep what the microphone hears from ``at_s`` on, and the pre-roll before it."""
+
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeUtterance(Effect):
+    """The same turn goes on: what was said from ``at_s`` on follows what was said before."""
+
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class EndUtterance(Effect):
+    """The last sample of the utterance is the one at ``at_s``."""
+
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class RewindUtterance(Effect):
+    """Nothing of the utterance counts as sent any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenUplink(Effect):
+    """What was said may leave the box."""
+
+
+@dataclass(frozen=True, slots=True)
+class StartSilence(Effect):
+    """Pace zeros after the utterance, so that the service can hear the pause."""
+
+
+@dataclass(frozen=True, slots=True)
+class StopSilence(Effect):
+    """Enough zeros."""
+
+
+@dataclass(frozen=True, slots=True)
+class Commit(Effect):
+    """Tell the service that the turn has ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Nudge(Effect):
+    """Ask the service to reply now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clear(Effect):
+    """Tell the service to forget what it has buffered."""
+
+
+@dataclass(frozen=True, slots=True)
+class CloseSession(Effect):
+    """Close the session with 1000: the service is in speech that nobody will end."""
+
+
+@dataclass(frozen=True, slots=True)
+class CancelReply(Effect):
+    """Stop a reply that is in progress at the service."""
+
+    response_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlayReply(Effect):
+    """What has arrived of the reply, and what will, may sound."""
+
+
+@dataclass(frozen=True, slots=True)
+class HoldReply(Effect):
+    """All that has arrived was played; what comes next waits for ``PlayReply`` again."""
+
+
+@dataclass(frozen=True, slots=True)
+class DropReply(Effect):
+    """Silence now: nothing that has arrived so far may sound any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunTools(Effect):
+    """Run these tools; answer with ``ToolsFinished``."""
+
+    calls: tuple[ToolCall, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AbortTools(Effect):
+    """End the tools that run; their results are not wanted."""
+
+
+@dataclass(frozen=True, slots=True)
+class SendToolOutputs(Effect):
+    """Give the service the results, all together."""
+
+    outputs: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PlayEarcon(Effect):
+    """A short sound for the person."""
+
+    sound: Sound
+
+
+@dataclass(frozen=True, slots=True)
+class WarnLongHold(Effect):
+    """The light says that the time to speak is nearly over."""
+
+
+@dataclass(frozen=True, slots=True)
+class HintHold(Effect):
+    """Tell the person to keep the button pressed while speaking."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReportJam(Effect):
+    """The button has been down for longer than anyone speaks: one line; it is ignored until it is released."""

@@ -1,0 +1,118 @@
+"""A turn machine with a clock of its own, for tests that read like a story."""
+
+from __future__ import annotations
+
+from appliance.turn import vocabulary as v
+from appliance.turn.machine import Machine
+from appliance.turn.vocabulary import Mode, State
+
+TIMES = v.TurnSettings(
+    mode=Mode.AUTO,
+    debounce_s=0.03,
+    min_hold_s=0.15,
+    tap_max_s=0.4,
+    second_tap_s=0.6,
+    release_tail_s=0.2,
+    max_hold_s=30.0,
+    max_hold_warning_s=5.0,
+    no_speech_s=6.0,
+    stale_s=15.0,
+    answer_s=20.0,
+    nudge_s=2.0,
+    settle_s=0.2,
+    tool_reply_s=3.0,
+    no_progress_s=10.0,
+)
+
+
+def settings(mode: Mode) -> v.TurnSettings:
+    """The shipped times in one mode."""
+    from dataclasses import replace
+
+    return replace(TIMES, mode=mode)
+
+
+class Box:
+    """Feeds a machine and remembers what it asked for. ``effects`` is everything since the last ``forget()``."""
+
+    def __init__(self, mode: Mode, *, link: bool = True, microphone: bool = True) -> None:
+        self.machine = Machine(settings(mode))
+        self.now_s = 100.0
+        self.effects: list[v.Effect] = []
+        if microphone:
+            self.happens(v.MicrophoneReady())
+        if link:
+            self.happens(v.LinkReady())
+
+    @property
+    def state(self) -> State:
+        return self.machine.state
+
+    def happens(self, *happened: v.Event) -> list[v.Effect]:
+        """Events now; returns what they led to."""
+        effects: list[v.Effect] = []
+        for event in happened:
+            effects += self.machine.handle(event, self.now_s)
+        self.effects += effects
+        return effects
+
+    def press(self) -> list[v.Effect]:
+        return self.happens(v.Press(self.now_s))
+
+    def release(self) -> list[v.Effect]:
+        """Let go now; the machine hears of it a debounce time later."""
+        at_s = self.now_s
+        self.passes(TIMES.debounce_s)
+        return self.happens(v.Release(at_s))
+
+    def passes(self, seconds: float) -> list[v.Effect]:
+        """Time goes by; deadlines expire at their moment."""
+        end_s = self.now_s + seconds
+        effects: list[v.Effect] = []
+        while (due_s := self.machine.next_deadline_s) is not None and due_s <= end_s:
+            self.now_s = max(self.now_s, due_s)
+            effects += self.machine.advance(self.now_s)
+        self.now_s = end_s
+        self.effects += effects
+        return effects
+
+    def forget(self) -> None:
+        self.effects.clear()
+
+    def did(self, kind: type[v.Effect]) -> list[v.Effect]:
+        """The effects of one kind since the last ``forget()``."""
+        return [effect for effect in self.effects if isinstance(effect, kind)]
+
+    @property
+    def outcomes(self) -> list[v.Outcome]:
+        return [effect.outcome for effect in self.effects if isinstance(effect, v.CloseTurn)]
+
+    @property
+    def sounds(self) -> list[v.Sound]:
+        return [effect.sound for effect in self.effects if isinstance(effect, v.PlayEarcon)]
+
+    # longer stretches of the story
+
+    def hold(self, seconds: float = 2.0) -> None:
+        """Press, speak, let go: up to SENDING."""
+        self.press()
+        self.passes(seconds)
+        self.release()
+
+    def ask(self, seconds: float = 2.0) -> None:
+        """A held question that the service heard begin, sent whole: up to WAITING."""
+        self.press()
+        self.passes(0.4)
+        self.happens(v.SpeechBegan())
+        self.passes(seconds)
+        self.release()
+        self.passes(TIMES.release_tail_s)
+        self.happens(v.UtteranceSent())
+
+    def answer_begins(self, response_id: str = "r1") -> None:
+        self.happens(v.SpeechEnded(), v.ReplyBegan(response_id))
+        self.passes(0.5)
+        self.happens(v.ReplyAudio(response_id))
+
+    def answer_ends(self, response_id: str = "r1", *calls: v.ToolCall) -> None:
+        self.happens(v.ReplyEnded(response_id, "completed", calls))

@@ -1,0 +1,210 @@
+"""Random people, services and clocks: no state without a way out, no effect that contradicts the state."""
+
+from __future__ import annotations
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from appliance.turn import vocabulary as v
+from appliance.turn.vocabulary import Mode, State
+
+from .box import TIMES, Box
+
+LONGEST_TURN_S = 2 * (TIMES.max_hold_s + TIMES.stale_s + TIMES.answer_s + TIMES.no_progress_s)
+"""Longer than any chain of deadlines that a turn can still go through when nothing happens any more."""
+
+
+class World(RuleBasedStateMachine):
+    """A box and everything around it. The service here is allowed to be strange, but not to break causality."""
+
+    @initialize(mode=st.sampled_from(Mode))
+    def switch_on(self, mode: Mode) -> None:
+        self.box = Box(mode)
+        self.link_up = True
+        self.replies_began = 0
+        self.open_replies: set[str] = set()
+        self.turn_open = False
+        self.uplink_open = False
+        self.utterance_ended = True
+        self.sent_s: float | None = None
+        self.playing = False
+        self.tools_running = False
+        self.cancelled: set[str] = set()
+        self.commits = 0
+
+    def check(self, effects: list[v.Effect]) -> None:
+        """Follow the effects as a daemon would, and complain about those that make no sense."""
+        for effect in effects:
+            match effect:
+                case v.OpenTurn():
+                    self.turn_open, self.commits = True, 0
+                case v.CloseTurn():
+                    assert self.turn_open
+                    self.turn_open = self.uplink_open = self.playing = False
+                    self.utterance_ended, self.sent_s = True, None
+                case v.BeginUtterance() | v.ResumeUtterance():
+                    assert self.turn_open and not self.playing
+                    self.utterance_ended = False
+                case v.EndUtterance():
+                    assert self.turn_open
+                    self.utterance_ended = True
+                case v.OpenUplink():
+                    assert self.turn_open and not self.uplink_open
+                    self.uplink_open = True
+                case v.CancelReply(response_id):
+                    assert response_id in self.open_replies, "a cancel with nothing in progress"
+                    assert response_id not in self.cancelled, "a second cancel"
+                    assert self.link_up
+                    self.cancelled.add(response_id)
+                case v.PlayReply():
+                    assert not self.box.machine.button_down or self.box.machine.jammed, "played while the button is held"
+                    assert self.utterance_ended, "the microphone is live while the reply plays"
+                    assert not self.playing
+                    self.playing = True
+                case v.DropReply():
+                    self.playing = False
+                case v.HoldReply():
+                    assert self.playing
+                    self.playing = False
+                case v.Commit():
+                    assert self.link_up and self.utterance_ended
+                    self.commits += 1
+                    assert self.commits == 1
+                case v.StartSilence():
+                    assert self.utterance_ended
+                case v.RunTools():
+                    assert not self.tools_running and self.utterance_ended
+                    self.tools_running = True
+                case v.AbortTools():
+                    assert self.tools_running
+                    self.tools_running = False
+                case v.SendToolOutputs():
+                    assert self.link_up
+
+    def happens(self, event: v.Event) -> None:
+        self.check(self.box.happens(event))
+
+    # ---------------------------------------------------------------- the person
+
+    @precondition(lambda self: not self.box.machine.button_down)
+    @rule()
+    def press(self) -> None:
+        self.check(self.box.press())
+
+    @precondition(lambda self: self.box.machine.button_down)
+    @rule()
+    def release(self) -> None:
+        self.happens(v.Release(self.box.now_s))
+
+    @rule()
+    def stop(self) -> None:
+        self.happens(v.Stop())
+
+    @precondition(lambda self: self.box.state is State.READY and not self.box.machine.button_down)
+    @rule(held_s=st.sampled_from([0.2, 1.0]), steps=st.integers(2, 8))
+    def ordinary_question(self, held_s: float, steps: int) -> None:
+        """A turn that goes well for a while; single random steps alone hardly ever get as far as an answer."""
+        self.happens(v.MicrophoneReady())
+        self.press()
+        self.check(self.box.passes(held_s))
+        if not self.link_up:
+            self.link_comes_or_fails_again(True)
+        story = [
+            lambda: self.happens(v.SpeechBegan()),
+            lambda: self.release(),
+            lambda: self.happens(v.UtteranceSent()) if self.box.state is State.SENDING else None,
+            lambda: self.happens(v.SpeechEnded()),
+            lambda: self.reply_begins() if self.turn_open else None,
+            lambda: self.check(self.box.passes(0.3)),
+            lambda: self.happens(v.ReplyAudio(f"r{self.replies_began}")),
+            lambda: self.happens(v.ReplyAudible(f"r{self.replies_began}")) if self.playing else None,
+        ]
+        for step in story[:steps]:
+            step()
+
+    # ---------------------------------------------------------------- the daemon's parts
+
+    @precondition(lambda self: self.box.state is State.SENDING and self.link_up)
+    @rule()
+    def utterance_sent(self) -> None:
+        self.happens(v.UtteranceSent())
+
+    @precondition(lambda self: self.playing)
+    @rule(event=st.sampled_from([v.ReplyAudible, v.ReplyDrained]), back=st.integers(0, 2))
+    def speaker(self, event: type[v.ReplyAudible | v.ReplyDrained], back: int) -> None:
+        self.happens(event(f"r{self.replies_began - back}"))
+
+    @precondition(lambda self: self.tools_running)
+    @rule()
+    def tools_finish(self) -> None:
+        self.tools_running = False
+        self.happens(v.ToolsFinished((("c", "{}"),)))
+
+    @rule(event=st.sampled_from([v.MicrophoneLost(), v.MicrophoneReady()]))
+    def microphone(self, event: v.Event) -> None:
+        self.happens(event)
+
+    # ---------------------------------------------------------------- the link and the service
+
+    @precondition(lambda self: self.link_up)
+    @rule(event=st.sampled_from([v.LinkLost(), v.LinkFailed()]))
+    def link_goes(self, event: v.Event) -> None:
+        self.link_up = False
+        self.open_replies.clear()
+        self.happens(event)
+
+    @precondition(lambda self: not self.link_up)
+    @rule(up=st.booleans())
+    def link_comes_or_fails_again(self, up: bool) -> None:
+        self.link_up = up
+        self.happens(v.LinkReady() if up else v.LinkFailed())
+
+    @precondition(lambda self: self.link_up)
+    @rule(event=st.sampled_from([v.SpeechBegan(), v.SpeechEnded()]))
+    def speech(self, event: v.Event) -> None:
+        self.happens(event)
+
+    @precondition(lambda self: self.link_up and self.turn_open)
+    @rule()
+    def reply_begins(self) -> None:
+        self.replies_began += 1
+        self.open_replies.add(f"r{self.replies_began}")
+        self.happens(v.ReplyBegan(f"r{self.replies_began}"))
+
+    @precondition(lambda self: self.link_up and self.open_replies)
+    @rule(data=st.data(), calls=st.booleans(), status=st.sampled_from(["completed", "cancelled", "failed"]))
+    def reply_goes_on(self, data: st.DataObject, calls: bool, status: str) -> None:
+        response_id = data.draw(st.sampled_from(sorted(self.open_replies)))
+        if data.draw(st.booleans()):
+            self.happens(v.ReplyAudio(response_id))
+        else:
+            self.open_replies.discard(response_id)
+            self.happens(v.ReplyEnded(response_id, status, (v.ToolCall("c", "t", "{}"),) if calls else ()))
+
+    # ---------------------------------------------------------------- time
+
+    @rule(seconds=st.sampled_from([0.01, 0.1, 0.25, 0.5, 1.0, 3.0, 7.0, 21.0]))
+    def time_passes(self, seconds: float) -> None:
+        self.check(self.box.passes(seconds))
+
+    @invariant()
+    def every_open_state_has_a_way_out(self) -> None:
+        if hasattr(self, "box") and self.box.state is not State.READY:
+            assert self.box.machine.next_deadline_s is not None
+
+    def teardown(self) -> None:
+        if not hasattr(self, "box"):
+            return
+        if self.box.machine.button_down:
+            self.release()
+        self.check(self.box.passes(LONGEST_TURN_S))
+        assert self.box.state is State.READY
+        assert not self.turn_open and not self.tools_running
+        assert self.box.machine.next_deadline_s is None
+
+
+TestWorld = World.TestCase
+TestWorld.settings = settings(
+    max_examples=200, stateful_step_count=50, deadline=None, suppress_health_check=[HealthCheck.filter_too_much]
+)
