@@ -1,8 +1,8 @@
 """What a failed connection means, and how long to wait before the next attempt. Pure: jitter is an argument.
 
-``classify`` is one table from what happened (``Failure``) to what it means (``Verdict``). A verdict's class says what the
-link may do by itself; its two texts are the journal's line: what happened, and what a person can do about it. The close
-code decides (ruling 11); an ``error`` event that came before it only adds its text.
+``classify`` is one table from what happened (``Failure``) to what it means (``Verdict``). A verdict's class says what
+the link may do by itself; its two texts are the journal's line: what happened, and what a person can do about it. The
+close code decides (ruling 11); an ``error`` event that came before it only adds its text.
 """
 
 from __future__ import annotations
@@ -60,8 +60,8 @@ class What(Enum):
 class Failure:
     """One end of a connection, or of an attempt.
 
-    ``code``: the close code or the HTTP status, 0 where there is none. ``text``: what the service or the system said, safe
-    to log. ``retry_after_s``: the service's own wish, None if it has none.
+    ``code``: the close code or the HTTP status, 0 where there is none. ``text``: what the service or the system said,
+    safe to log. ``retry_after_s``: the service's own wish, None if it has none.
     """
 
     what: What

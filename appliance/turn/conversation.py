@@ -1,7 +1,7 @@
 """What the turn machine knows, and the few steps that its rules are made of.
 
-``Conversation`` is the machine's memory: the state, the turn, the timers and the effects asked for so far. Its methods are
-the steps that several rules share: open a turn, close it, drop a reply. The rules themselves stand in ``rules.py``.
+``Conversation`` is the machine's memory: the state, the turn, the timers and the effects asked for so far. Its methods
+are the steps that several rules share: open a turn, close it, drop a reply. The rules themselves stand in ``rules.py``.
 """
 
 from __future__ import annotations
@@ -116,7 +116,6 @@ class Conversation:
 
     def close_turn(self, outcome: Outcome, sound: Sound | None = None) -> State:
         """Leave nothing of the turn behind: tools, reply, timers, utterance."""
-        turn = self.turn
         self.drop_reply(cancel=True)
         self.do(v.CloseTurn(self.number, outcome))
         if sound is not None:
@@ -133,7 +132,8 @@ class Conversation:
         return self.close_turn(outcome, sound)
 
     def drop_reply(self, *, cancel: bool) -> None:
-        """Silence what has arrived, and end its tools. ``cancel``: we stop it; otherwise the service has done so itself."""
+        """Silence what has arrived, and end its tools. ``cancel``: we stop it; otherwise the service has done so
+        itself."""
         turn = self.turn
         if turn.tools_running:
             turn.tools_running = False

@@ -48,8 +48,8 @@ class Heard:
     def text(self) -> str:
         """What the listener has heard, in words.
 
-        The service gives no word times, so a reply cut short is cut at the word boundary before the same share of its text
-        as of its audio; a reply heard whole is given whole.
+        The service gives no word times, so a reply cut short is cut at the word boundary before the same share of its
+        text as of its audio; a reply heard whole is given whole.
         """
         parts = []
         for reply in self._replies.values():

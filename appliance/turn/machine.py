@@ -1,15 +1,15 @@
 """The turn machine: who may speak, what is kept, when a reply sounds. Pure: time is an argument, effects are values.
 
-How to read it. ``TABLE`` at the end has one entry for every pair of a state and a thing that can happen: a ``Rule`` (what
-is done, where it leads) or an ``Ignored`` with the reason. Nothing outside names a next state. The rules are
+How to read it. ``TABLE`` at the end has one entry for every pair of a state and a thing that can happen: a ``Rule``
+(what is done, where it leads) or an ``Ignored`` with the reason. Nothing outside names a next state. The rules are
 functions in ``rules.py``; each returns the next state, and ``to`` in the table lists all states it may return.
 
-A turn in one paragraph. A press opens a turn: what the microphone hears is kept (``BeginUtterance``) and may leave once it
-is certain that a person talks (``OpenUplink``). A release, a second tap or the service's turn detection ends it. When the
-last sample has left (``UtteranceSent``) zeros follow, and the service is told. A reply may sound when the button is up and
-``settle_s`` have passed since the last sample left (ruling 2); until then it is held, and a new ``SpeechBegan`` drops it.
-A lost session moves a turn back to SENDING: the whole utterance is sent again in the next session, unless something of
-the answer was heard or a tool ran (ruling 8).
+A turn in one paragraph. A press opens a turn: what the microphone hears is kept (``BeginUtterance``) and may leave
+once it is certain that a person talks (``OpenUplink``). A release, a second tap or the service's turn detection ends
+it. When the last sample has left (``UtteranceSent``) zeros follow, and the service is told. A reply may sound when the
+button is up and ``settle_s`` have passed since the last sample left (ruling 2); until then it is held, and a new
+``SpeechBegan`` drops it. A lost session moves a turn back to SENDING: the whole utterance is sent again in the next
+session, unless something of the answer was heard or a tool ran (ruling 8).
 """
 
 from __future__ import annotations

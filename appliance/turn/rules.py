@@ -1,7 +1,8 @@
 """The rules of the turn machine: what is done when something happens, and which state follows.
 
-Each rule takes the conversation, the event (None for a deadline) and the time, and returns the next state. ``machine.py``
-says which rule serves which state. "Ruling" is the project's numbered decision that the README's "How it behaves" repeats.
+Each rule takes the conversation, the event (None for a deadline) and the time, and returns the next state.
+``machine.py`` says which rule serves which state. "Ruling" is the project's numbered decision that the README's "How
+it behaves" repeats.
 """
 
 from __future__ import annotations
@@ -289,7 +290,7 @@ def proceed(c: Conversation, now_s: float) -> State:
         if now_s < turn.sent_s + c.settings.settle_s:
             c.set(Deadline.SETTLE, turn.sent_s + c.settings.settle_s)
             return state
-    if reply.done and reply.calls:
+    if reply.done and reply.calls and not turn.tools_running:
         if turn.ended_s is None:
             end_live(c, now_s)
         calls, reply.calls = reply.calls, ()

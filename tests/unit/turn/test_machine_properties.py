@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -58,7 +60,9 @@ class World(RuleBasedStateMachine):
                     assert self.link_up
                     self.cancelled.add(response_id)
                 case v.PlayReply():
-                    assert not self.box.machine.button_down or self.box.machine.jammed, "played while the button is held"
+                    assert not self.box.machine.button_down or self.box.machine.jammed, (
+                        "played while the button is held"
+                    )
                     assert self.utterance_ended, "the microphone is live while the reply plays"
                     assert not self.playing
                     self.playing = True
@@ -101,7 +105,7 @@ class World(RuleBasedStateMachine):
     def stop(self) -> None:
         self.happens(v.Stop())
 
-    @precondition(lambda self: self.box.state is State.READY and not self.box.machine.button_down)
+    @precondition(lambda self: self.box.state() is State.READY and not self.box.machine.button_down)
     @rule(held_s=st.sampled_from([0.2, 1.0]), steps=st.integers(2, 8))
     def ordinary_question(self, held_s: float, steps: int) -> None:
         """A turn that goes well for a while; single random steps alone hardly ever get as far as an answer."""
@@ -110,10 +114,10 @@ class World(RuleBasedStateMachine):
         self.check(self.box.passes(held_s))
         if not self.link_up:
             self.link_comes_or_fails_again(True)
-        story = [
+        story: list[Callable[[], object]] = [
             lambda: self.happens(v.SpeechBegan()),
             lambda: self.release(),
-            lambda: self.happens(v.UtteranceSent()) if self.box.state is State.SENDING else None,
+            lambda: self.happens(v.UtteranceSent()) if self.box.state() is State.SENDING else None,
             lambda: self.happens(v.SpeechEnded()),
             lambda: self.reply_begins() if self.turn_open else None,
             lambda: self.check(self.box.passes(0.3)),
@@ -125,7 +129,7 @@ class World(RuleBasedStateMachine):
 
     # ---------------------------------------------------------------- the daemon's parts
 
-    @precondition(lambda self: self.box.state is State.SENDING and self.link_up)
+    @precondition(lambda self: self.box.state() is State.SENDING and self.link_up)
     @rule()
     def utterance_sent(self) -> None:
         self.happens(v.UtteranceSent())
@@ -190,7 +194,7 @@ class World(RuleBasedStateMachine):
 
     @invariant()
     def every_open_state_has_a_way_out(self) -> None:
-        if hasattr(self, "box") and self.box.state is not State.READY:
+        if hasattr(self, "box") and self.box.state() is not State.READY:
             assert self.box.machine.next_deadline_s is not None
 
     def teardown(self) -> None:
@@ -199,7 +203,7 @@ class World(RuleBasedStateMachine):
         if self.box.machine.button_down:
             self.release()
         self.check(self.box.passes(LONGEST_TURN_S))
-        assert self.box.state is State.READY
+        assert self.box.state() is State.READY
         assert not self.turn_open and not self.tools_running
         assert self.box.machine.next_deadline_s is None
 

@@ -1,0 +1,130 @@
+"""One handshake with the service, and what its failure or its end was, in the words of ``realtime/retry.py``.
+
+With ``link.py`` the only importer of websockets, and both only when a connection is really wanted: a box that is never
+pressed never pays for the import.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from appliance.realtime.retry import Failure, What
+
+if TYPE_CHECKING:
+    from websockets.asyncio.client import ClientConnection
+    from websockets.exceptions import ConnectionClosed
+
+_library_log = logging.getLogger("websockets.client")
+_library_log.setLevel(logging.INFO)
+"""Never lower: at DEBUG the library prints the Authorization header."""
+
+RETRY_AFTER_LIMIT_S: Final = 3600.0
+"""The longest wish of a service that is obeyed: a slip of a digit must not silence a box for a year."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkSettings:
+    """The part of the configuration that the link needs; values and reasons stand in ``default.toml``.
+
+    ``always``: keep a session without a turn. ``ca_file``, ``proxy``: "" for none. ``url`` is complete, with the model.
+    """
+
+    url: str
+    always: bool
+    connect_timeout_s: float
+    configure_timeout_s: float
+    ping_interval_s: float
+    ping_timeout_s: float
+    send_timeout_s: float
+    close_timeout_s: float
+    idle_close_s: float
+    max_session_s: float
+    backoff_first_s: float
+    backoff_cap_s: float
+    max_message_bytes: int
+    ca_file: str
+    proxy: str
+
+
+async def connect(settings: LinkSettings, key: str) -> ClientConnection:
+    """One handshake. websockets is imported here because a box that is never pressed never needs it."""
+    from websockets.asyncio.client import connect as library_connect
+
+    class Connect(library_connect):
+        """A redirect would carry the key elsewhere, so it is a failure like any other status."""
+
+        def process_redirect(self, exc: Exception) -> Exception | str:
+            return exc
+
+    options: dict[str, Any] = {}
+    if settings.url.startswith("wss:"):
+        import ssl
+
+        options["ssl"] = ssl.create_default_context(cafile=settings.ca_file or None)
+    return await Connect(
+        settings.url,
+        additional_headers={"Authorization": f"Bearer {key}"},
+        user_agent_header="voice-appliance",
+        # zlib gains nothing on base64 of PCM and costs 7 to 14 times the CPU (measured, websockets 17.4).
+        compression=None,
+        open_timeout=settings.connect_timeout_s,
+        ping_interval=settings.ping_interval_s,
+        ping_timeout=settings.ping_timeout_s,
+        close_timeout=settings.close_timeout_s,
+        max_size=settings.max_message_bytes,
+        proxy=settings.proxy or None,
+        logger=_library_log,
+        **options,
+    )
+
+
+def connect_failure(error: Exception) -> Failure | None:
+    """What a failed handshake was; None for an exception that is a fault of ours and must be seen."""
+    import socket
+    import ssl
+
+    from websockets.exceptions import InvalidHandshake, InvalidMessage, InvalidStatus
+
+    match error:
+        case TimeoutError():
+            return Failure(What.TIMEOUT)
+        case InvalidStatus():
+            response = error.response
+            return Failure(What.HTTP, response.status_code, retry_after_s=_retry_after_s(response.headers))
+        case InvalidMessage() if isinstance(error.__cause__, EOFError):
+            return Failure(What.UNREACHABLE, text="closed during the handshake")
+        case InvalidHandshake():
+            return Failure(What.PROTOCOL, text=type(error).__name__)
+        case ssl.SSLCertVerificationError():
+            # 9 and 10: OpenSSL's X509_V_ERR_CERT_NOT_YET_VALID and X509_V_ERR_CERT_HAS_EXPIRED.
+            time_is_off = error.verify_code in (9, 10)
+            return Failure(What.CERTIFICATE_TIME if time_is_off else What.CERTIFICATE_ISSUER, text=error.verify_message)
+        case ssl.SSLError():
+            return Failure(What.TLS, text=error.reason or "")
+        case socket.gaierror():
+            return Failure(What.NAME, text=error.strerror or "")
+        case OSError():
+            return Failure(What.UNREACHABLE, text=error.strerror or str(error))
+        case _:
+            return None
+
+
+def _retry_after_s(headers: Mapping[str, str]) -> float | None:
+    """The seconds of ``Retry-After``; None if absent or a date, which a box with a wrong clock cannot use."""
+    text = headers.get("Retry-After", "").strip()
+    return min(float(text), RETRY_AFTER_LIMIT_S) if text.isascii() and text.isdigit() else None
+
+
+def close_failure(closed: ConnectionClosed) -> Failure:
+    """What the end of an open connection was. Any code counts: the library calls 1000, 1001 and 1005 fine, we do
+    not."""
+    if closed.rcvd is not None:
+        return Failure(What.CLOSED, closed.rcvd.code, closed.rcvd.reason)
+    if closed.sent is not None and closed.sent.code == 1011:
+        return Failure(What.NO_PONG)
+    if closed.sent is not None and closed.sent.code != 1000:
+        return Failure(What.PROTOCOL, closed.sent.code, closed.sent.reason)
+    return Failure(What.CLOSED, 1006)

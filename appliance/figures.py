@@ -1,0 +1,65 @@
+"""The figures of one turn: what its line in the journal says, and what ``ctl watch`` gives as data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from appliance.turn.heard import Heard
+
+
+@dataclass(slots=True)
+class TurnFigures:
+    """Times are monotonic seconds, None for what did not happen."""
+
+    number: int
+    pressed_s: float
+    first_append_s: float | None = None
+    """The first audio of the turn was written to the connection."""
+    ended_s: float | None = None
+    """The person finished: the release, the second tap, or the service's word."""
+    sent_s: float | None = None
+    """The last sample left."""
+    first_delta_s: float | None = None
+    """The first audio of an answer arrived."""
+    audible_s: float | None = None
+    """The first sample of an answer left the speaker."""
+    said_s: float = 0.0
+    """Seconds of speech sent, pre-roll and tail included."""
+    sessions: int = 0
+    """Sessions the turn was sent in; more than one means that it was replayed."""
+    underruns: int = 0
+    heard: Heard = field(default_factory=Heard)
+
+    def as_data(self, outcome: str) -> dict[str, Any]:
+        """Plain values: seconds rounded to milliseconds, latencies None where one end is missing."""
+        return {
+            "turn": self.number,
+            "outcome": outcome,
+            "said_s": round(self.said_s, 3),
+            "answer_s": round(self.heard.received_s, 3),
+            "heard_s": round(self.heard.heard_s, 3),
+            "press_to_first_append_s": _between(self.pressed_s, self.first_append_s),
+            "end_to_first_delta_s": _between(self.ended_s, self.first_delta_s),
+            "end_to_audible_s": _between(self.ended_s, self.audible_s),
+            "first_delta_to_audible_s": _between(self.first_delta_s, self.audible_s),
+            "sessions": self.sessions,
+            "underruns": self.underruns,
+        }
+
+    def line(self, outcome: str) -> str:
+        """One line for the journal."""
+        parts = [f"turn {self.number} {outcome}", f"{self.said_s:.1f} s said"]
+        if self.heard.received_s:
+            parts.append(f"{self.heard.heard_s:.1f} of {self.heard.received_s:.1f} s of answer heard")
+        if (waited_s := _between(self.ended_s, self.audible_s)) is not None:
+            parts.append(f"answered after {waited_s:.1f} s")
+        if self.sessions > 1:
+            parts.append(f"sent {self.sessions} times")
+        if self.underruns:
+            parts.append(f"{self.underruns} underruns")
+        return ", ".join(parts)
+
+
+def _between(start_s: float | None, end_s: float | None) -> float | None:
+    return None if start_s is None or end_s is None else round(end_s - start_s, 3)
