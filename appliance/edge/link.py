@@ -97,7 +97,14 @@ class Closed:
     reason: str
 
 
-LinkEvent = Opened | Lost | Failed | Closed | Outcome
+@dataclass(frozen=True, slots=True)
+class Entered:
+    """The link's state has changed; what it means for a turn comes as one of the others."""
+
+    state: LinkState
+
+
+LinkEvent = Opened | Lost | Failed | Closed | Entered | Outcome
 
 
 class _SessionOver(Exception):
@@ -169,6 +176,7 @@ class Link:
         self._idle_since_s = self._now_s()
         if proven:
             self._attempts = 0
+        self._wake.set()
 
     def send(self, *outgoing: events.ClientEvent) -> None:
         """Queue control events, in order, ahead of further audio. Dropped silently when there is no session."""
@@ -195,6 +203,8 @@ class Link:
         """Keep the link until cancelled; on cancellation the session is closed with 1000 within ``close_timeout_s``."""
         while True:
             if not self._wanted:
+                if self.state is not LinkState.LATCHED:
+                    self._enter(LinkState.CLOSED)
                 await self._until(lambda: self._wanted)
             self._enter(LinkState.CONNECTING)
             self._pressed = False
@@ -235,7 +245,7 @@ class Link:
         # A press skips our own backoff, never the service's wish (ruling 13).
         allowed_s = now_s + wish_s if wish_s else max(now_s, self._attempted_s + PRESSED_ATTEMPT_S)
         self._pressed = False
-        if await self._until(lambda: self._pressed, now_s + delay_s):
+        if await self._until(lambda: self._pressed or not self._wanted, now_s + delay_s) and self._pressed:
             await asyncio.sleep(max(0.0, allowed_s - self._now_s()))
 
     async def _latch(self, verdict: Verdict, was_open: bool) -> None:
@@ -254,6 +264,7 @@ class Link:
         if state is not self.state:
             wire_log.debug("= %s", state.value)
             self.state = state
+            self._on_event(Entered(state))
 
     def _now_s(self) -> float:
         return asyncio.get_running_loop().time()
@@ -277,28 +288,34 @@ class Link:
         self._session = Session(self._session_settings)
         self._outbox.clear()
         self._close_reason = self._overdue = None
-        over = _SessionOver(None, "stopped")
+        try:
+            # A task of its own: on Python 3.11 a TaskGroup whose child failed leaves a cancellation counted in its
+            # task, and every later asyncio.timeout there would end in CancelledError.
+            return await asyncio.get_running_loop().create_task(self._converse(connection))
+        finally:
+            await self._hang_up(connection)
+
+    async def _converse(self, connection: ClientConnection) -> _SessionOver:
+        """Read, write and look after the session until one of the three knows that it is over."""
+        ends: list[_SessionOver] = []
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._read(connection))
                 group.create_task(self._write(connection))
                 group.create_task(self._look_after(connection))
         except* _SessionOver as overs:
-            first = overs.exceptions[0]
-            assert isinstance(first, _SessionOver)
-            over = first
-        finally:
-            await self._hang_up(connection)
-        return over
+            ends = [end for end in overs.exceptions if isinstance(end, _SessionOver)]
+        return ends[0]
 
     async def _hang_up(self, connection: ClientConnection) -> None:
         """Close politely within the deadline, else abort: the old socket is gone before a new one opens (ruling 9)."""
-        try:
-            async with asyncio.timeout(self._settings.close_timeout_s):
-                await connection.close()
-        except TimeoutError:
+        closing = asyncio.get_running_loop().create_task(connection.close())
+        # Not asyncio.timeout: this also runs while we are being cancelled, when a timeout is no TimeoutError.
+        _, late = await asyncio.wait({closing}, timeout=self._settings.close_timeout_s)
+        if late:
             connection.transport.abort()
             wire_log.debug("! aborted, no close within %s s", self._settings.close_timeout_s)
+        await closing
 
     def _end_session(self) -> bool:
         was_open = self.session is not None
@@ -336,6 +353,7 @@ class Link:
                     self._enter(LinkState.OPEN)
                     self.verdict = None
                     self._on_event(Opened())
+                    self._writable.set()
                 case Send(answer):
                     self.send(answer)
                 case Note(level, text):

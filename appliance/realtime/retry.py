@@ -13,7 +13,7 @@ from typing import Final
 
 
 class Class(Enum):
-    """What the box may do by itself, and which fault it shows. The value is the fault's number; 0 is no fault yet."""
+    """What the box may do by itself, and which fault it shows. See ``fault`` for the values."""
 
     TRANSIENT = 0
     """Retry with backoff. Lasting 120 s it is shown as a network fault while retrying goes on."""
@@ -29,6 +29,11 @@ class Class(Enum):
     """Something between the box and the service answers in its place. Retried with backoff, but said at once."""
     SETTINGS = 7
     """The service refuses what the configuration asks for. Only a press, or a slow probe."""
+
+    @property
+    def fault(self) -> int | None:
+        """The number of the fault to show at once; None: none, or only when it lasts."""
+        return self.value if 0 < self.value <= 7 else None
 
     @property
     def retries(self) -> bool:

@@ -35,6 +35,11 @@ class Heard:
         reply.heard_s = max(reply.heard_s, min(seconds, reply.received_s))
 
     @property
+    def response_ids(self) -> tuple[str, ...]:
+        """The replies that were mentioned."""
+        return tuple(self._replies)
+
+    @property
     def received_s(self) -> float:
         """Seconds of answer that arrived, all replies together."""
         return sum(reply.received_s for reply in self._replies.values())

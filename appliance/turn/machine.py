@@ -192,6 +192,11 @@ class Machine:
         return self._conversation.jammed
 
     @property
+    def microphone_ready(self) -> bool:
+        """The microphone delivers: a press would be heard."""
+        return self._conversation.microphone_ready
+
+    @property
     def reply_in_progress(self) -> str | None:
         """Id of the reply that has begun and whose end has not arrived; None: there is none."""
         reply = self._conversation.turn.reply

@@ -343,7 +343,10 @@ def settled(c: Conversation, _: None, now_s: float) -> State:
 # ------------------------------------------------------------ playing
 
 
-def audible(c: Conversation, _: v.ReplyAudible, now_s: float) -> State:
+def audible(c: Conversation, event: v.ReplyAudible, now_s: float) -> State:
+    if event.response_id not in c.turn.playing:
+        # Of a reply that was dropped while the report was on its way.
+        return State.SPEAKING
     c.turn.heard = True
     c.set(Deadline.PROGRESS, now_s + c.settings.no_progress_s)
     return State.SPEAKING
@@ -355,6 +358,8 @@ def progress(c: Conversation, _: v.PlaybackProgress, now_s: float) -> State:
 
 
 def drained(c: Conversation, event: v.ReplyDrained, now_s: float) -> State:
+    if event.response_id not in c.turn.playing:
+        return State.SPEAKING
     c.turn.heard = True
     c.turn.playing.discard(event.response_id)
     return end_if_complete(c, now_s)

@@ -1,0 +1,75 @@
+# `make demo` and `make test` do all set-up themselves and are quick when nothing is missing.
+#
+#   make demo     three conversations on a virtual (or the real) sound card, with the embedded service
+#   make test     every test
+#   make check    format, lint, types, import contracts
+#   make bench    what it costs: processor, memory, start-up, latencies
+#   make format   lets ruff rewrite
+#   make clean    removes what set-up made
+
+# Debian's own Python: PyAudio, systemd-python and numpy are Debian's binaries (there are no wheels of the first two), so
+# another python3 that happens to be first in PATH will not do.
+PYTHON ?= /usr/bin/python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+# The last three make the virtual sound card. A desktop that plays through pipewire-alsa would lose it to pulseaudio (the two
+# packages exclude each other), so such a machine keeps what it has.
+PACKAGES := python3-venv python3-pyaudio python3-systemd python3-numpy pulseaudio-utils libasound2-plugins pulseaudio
+APT_GET = $(if $(filter 0,$(shell id -u)),,sudo )env DEBIAN_FRONTEND=noninteractive apt-get --yes --quiet
+APT_INSTALL = $(APT_GET) install --no-install-recommends --no-remove
+
+# The interpreter's name (python3.11, python3.13) is part of the stamp's: an upgraded system gets a new environment.
+READY := $(VENV)/.ready-$(notdir $(realpath $(PYTHON)))
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input \
+	--only-binary=numpy,pyaudio,systemd-python --editable
+
+.PHONY: demo test check bench format clean setup packages
+.DELETE_ON_ERROR:
+
+demo: $(READY)
+	$(BIN)/python -m appliance demo $(ARGS)
+
+test: $(READY)-test
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(READY)-dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/python -m mypy
+	$(BIN)/lint-imports --no-logo
+
+bench: $(READY)-test
+	$(BIN)/python -m tests.bench $(ARGS)
+
+format: $(READY)-dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf $(VENV) .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+
+setup: $(READY)
+
+# One question to dpkg (some 20 ms); apt-get only for what it does not know as installed.
+packages:
+	@command -v dpkg-query >/dev/null || { echo "no dpkg here: these have to be there already: $(PACKAGES)"; exit 0; }; \
+	have=" $$(dpkg-query --show --showformat='$${db:Status-Status}:$${Package} ' $(PACKAGES) pipewire-alsa 2>/dev/null)"; \
+	missing=; for name in $(PACKAGES); do \
+		case "$$name$$have" in *" installed:$$name "*) ;; \
+			"pulseaudio "*"installed:pipewire-alsa "*) echo "no virtual sound card: pipewire-alsa is in pulseaudio's place" ;; \
+			*) missing="$$missing $$name" ;; esac; done; \
+	[ -z "$$missing" ] || { echo "installing Debian packages:$$missing"; \
+		$(APT_INSTALL) $$missing || { $(APT_GET) update && $(APT_INSTALL) $$missing; }; }
+
+# An environment that works is kept; one of another Python, without Debian's packages, or that was moved here is made anew.
+$(READY): pyproject.toml | packages
+	@grep -qs 'include-system-site-packages = true' $(VENV)/pyvenv.cfg \
+		&& grep -qsF '$(abspath $(VENV))' $(BIN)/activate && $(BIN)/python -c 'import pip, pyaudio, numpy, systemd' \
+		|| { echo "creating $(VENV)"; $(PYTHON) -m venv --clear --system-site-packages $(VENV); }
+	$(PIP_INSTALL) .
+	@touch $@
+
+$(READY)-%: $(READY)
+	$(PIP_INSTALL) '.[$*]'
+	@touch $@

@@ -1,0 +1,342 @@
+"""A sound host: the process that touches one card, ``python -m appliance.audio.host capture|playback FD``.
+
+The only file that imports pyaudio. A process of its own because a card that disappears leaves PortAudio spinning inside
+C: no exception, no end, and closing the stream from another thread is a segmentation fault. Only a process can be ended
+then. And nothing that the daemon does (JSON, TLS, garbage collection) can make the sound stutter.
+
+FD is one end of a SOCK_SEQPACKET pair, the messages are ``wire``'s. Threads::
+
+    main     takes commands from the socket and touches no sound, so that a flush is never late
+    sound    initialises PortAudio, opens the device, then reads or writes for ever
+    sender   gives the socket what the sound thread has to say, so that a busy daemon never makes a microphone wait
+
+It ends by ``os._exit`` alone: when the daemon's end of the socket is closed, when a device fails (after saying so), and
+by SIGKILL from the kernel when its parent dies. PortAudio's own clean-up can hang, so it never runs.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import socket
+import struct
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Any, NoReturn
+
+from appliance.errors import DeviceNotFoundError
+
+from . import wire
+from .block_clock import BlockClock
+from .devices import MOST_HARDWARE_CHANNELS, Choice, Device, Direction, choose, read_cards
+from .output_queue import OutputQueue, stereo
+
+RATES_HZ = (48_000, 44_100, 32_000, 24_000, 16_000, 96_000, 22_050, 8_000)
+"""What is tried, after 48 000 and the device's default: all that the daemon's resampler is tested with, the best first.
+48 000 first because it is twice the wire's rate, and the one that nearly every USB card is built for."""
+
+KEPT_S = 4.0
+"""Of the microphone, while the daemon does not read; then the oldest go. Ruling 20 asks for 2 s at least."""
+
+LONGEST_BUFFER_S = 0.040
+"""Of the speaker's device (ruling 19)."""
+
+SHORTEST_PERIOD_S = 0.0025
+"""PortAudio makes its buffer of (mostly three) periods; below this a shorter one is not worth its wake-ups."""
+
+BOUND_S = 0.25
+"""Queued for the speaker at most: four times the daemon's credit. More is a fault of the daemon."""
+
+REPORT_S = 0.020
+"""Between two reports of a playing speaker. With 60 ms of credit the queue then never falls below 30 ms."""
+
+HEARTBEAT_S = 0.5
+"""Between two reports of an idle speaker; the daemon takes 1 s of silence for a stall."""
+
+PR_SET_PDEATHSIG = 1
+
+
+class Outbox:
+    """Sends in a thread of its own. At most ``bound`` messages wait; then the oldest are dropped."""
+
+    def __init__(self, link: socket.socket) -> None:
+        self.bound = 200
+        """Plenty for a speaker's reports; a microphone sets its own."""
+        self._link = link
+        self._waiting: deque[bytes] = deque()
+        self._changed = threading.Condition()
+        self._idle = True
+        threading.Thread(target=guarded(self._run), name="sender", daemon=True).start()
+
+    def put(self, message: bytes, instead: bool = False) -> None:
+        """Queue ``message``, in place of the last one if ``instead`` and that is of the same kind."""
+        with self._changed:
+            if instead and self._waiting and self._waiting[-1][:1] == message[:1]:
+                self._waiting.pop()
+            elif len(self._waiting) >= self.bound:
+                self._waiting.popleft()
+            self._waiting.append(message)
+            self._changed.notify_all()
+
+    def drain(self, timeout_s: float) -> None:
+        """Wait until all is sent, but not longer than that."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._idle and not self._waiting, timeout_s)
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._idle = True
+                self._changed.notify_all()
+                self._changed.wait_for(lambda: self._waiting)
+                message = self._waiting.popleft()
+                self._idle = False
+            try:
+                self._link.send(message)
+            except OSError:
+                os._exit(0)
+
+
+class Host:
+    """The sound thread and what it shares with the main thread."""
+
+    def __init__(self, direction: Direction, link: socket.socket) -> None:
+        self._direction = direction
+        self._link = link
+        self._outbox = Outbox(link)
+        self._requests: queue.SimpleQueue[wire.Open | None] = queue.SimpleQueue()
+        self._output: OutputQueue | None = None
+        """None until a speaker is open."""
+        self._portaudio: Any = None
+        self._listed: tuple[bytes, list[Device]] = (b"", [])
+        """``/proc/asound/cards`` and PortAudio's list at the last initialisation."""
+
+    def obey(self) -> NoReturn:
+        """The main thread: commands, until the daemon is gone."""
+        threading.Thread(target=guarded(self._sound), name="sound", daemon=True).start()
+        while datagram := self._receive():
+            match wire.unpack_for_host(datagram):
+                case wire.Samples(epoch, pcm):
+                    if self._output is not None:
+                        self._output.push(epoch, pcm)
+                case wire.Flush(epoch):
+                    if self._output is not None:
+                        self._output.flush(epoch)
+                case request:
+                    self._requests.put(request)
+        os._exit(0)
+
+    def _receive(self) -> bytes:
+        """The next command; empty when there will be none."""
+        try:
+            return self._link.recv(wire.LARGEST_BYTES)
+        except OSError:
+            # A daemon that closes with reports unread resets the connection.
+            return b""
+
+    # ------------------------------------------------------------ finding and opening
+
+    def _sound(self) -> NoReturn:
+        """The sound thread: answer requests until a device is open, then serve it."""
+        while True:
+            request = self._requests.get()
+            if request is None:
+                self._initialise()
+                self._say(wire.Listing(self._listed[1], read_cards()))
+                continue
+            try:
+                choice = self._find(request.device)
+                stream, opened = self._open(request, choice)
+            except (DeviceNotFoundError, OSError, ValueError) as error:
+                self._say(wire.Failed(str(error)))
+                continue
+            try:
+                if self._direction == "capture":
+                    self._capture(stream, opened)
+                else:
+                    self._play(stream, opened)
+            except OSError as error:
+                self._say(wire.Failed(f'"{opened.name}" failed: {_reason(error)}'))
+                self._outbox.drain(1.0)
+                os._exit(1)
+
+    def _initialise(self) -> None:
+        """Let PortAudio look at the machine anew: its list is made once, at initialisation."""
+        # Not at the top: its 30 ms (and ALSA's chatter) must not keep the parent's death from being noticed.
+        import pyaudio
+
+        if self._portaudio is not None:
+            self._portaudio.terminate()
+        cards = _cards()
+        self._portaudio = pyaudio.PyAudio()
+        devices = []
+        for number in range(self._portaudio.get_device_count()):
+            info = self._portaudio.get_device_info_by_index(number)
+            channels = (int(info["maxInputChannels"]), int(info["maxOutputChannels"]))
+            devices.append(Device(number, str(info["name"]), *channels, round(info["defaultSampleRate"])))
+        self._listed = (cards, devices)
+
+    def _find(self, selector: str) -> Choice:
+        """The device meant. Raises DeviceNotFoundError."""
+        # A plugin appears without the kernel's list changing, and a card that was in use may be free now. Only "no such
+        # card" can be said again without asking every card of the machine, which takes a Pi Zero a while.
+        if self._portaudio is not None and self._listed[0] == _cards() and _is_hardware(selector):
+            choose(selector, self._direction, self._listed[1], read_cards())
+        self._initialise()
+        return choose(selector, self._direction, self._listed[1], read_cards())
+
+    def _open(self, request: wire.Open, choice: Choice) -> tuple[Any, wire.Opened]:
+        """Open it in the first way it agrees to. Raises OSError: the last refusal; ValueError: no such channel."""
+        device = choice.device
+        most = device.channels(self._direction)
+        if self._direction == "playback":
+            channels = min(most, 2)
+        elif request.channel > most:
+            raise ValueError(f'channel {request.channel} of "{device.name}", which has {most}')
+        else:
+            # All of an ordinary card are mixed; a plugin has as many as one asks for, and a mono source behind it.
+            channels = request.channel or (min(most, 2) if most <= MOST_HARDWARE_CHANNELS else 1)
+        refusal = ""
+        for hz in [request.rate_hz] if request.rate_hz else dict.fromkeys((48_000, device.default_hz, *RATES_HZ)):
+            for period_frames in self._periods(hz, request.period_ms):
+                try:
+                    stream = self._stream(device.number, hz, channels, period_frames)
+                except (OSError, ValueError) as error:
+                    refusal = f"{hz} Hz: {_reason(error)}"
+                    break
+                capture = self._direction == "capture"
+                buffer_s = stream.get_input_latency() if capture else stream.get_write_available() / hz
+                if capture or buffer_s <= LONGEST_BUFFER_S or period_frames / hz / 2 < SHORTEST_PERIOD_S:
+                    name = device.name
+                    opened = wire.Opened(name, choice.usb_port, choice.note, hz, channels, period_frames, buffer_s)
+                    return stream, opened
+                stream.close()
+        raise OSError(f'"{device.name}" cannot be opened: {refusal}')
+
+    def _periods(self, hz: int, period_ms: int) -> Iterator[int]:
+        """Frames in a block: as asked, then ever shorter ones for a speaker whose buffer turns out too long."""
+        period_s = period_ms / 1000
+        while True:
+            yield round(period_s * hz)
+            period_s /= 2
+
+    def _stream(self, number: int, hz: int, channels: int, period_frames: int) -> Any:
+        import pyaudio
+
+        side = "input" if self._direction == "capture" else "output"
+        where = {side: True, f"{side}_device_index": number}
+        form = {"format": pyaudio.paInt16, "channels": channels, "rate": hz, "frames_per_buffer": period_frames}
+        return self._portaudio.open(**form, **where)
+
+    # ------------------------------------------------------------ serving
+
+    def _capture(self, stream: Any, opened: wire.Opened) -> NoReturn:
+        """Read for ever. Raises OSError when the device fails; mostly it just stops returning."""
+        period = opened.period_frames
+        clock = BlockClock(opened.hz, period)
+        self._outbox.bound = round(KEPT_S * opened.hz / period)
+        self._say(opened)
+        while True:
+            began_s = time.monotonic()
+            # exception_on_overflow would close the stream at the first overrun.
+            pcm = stream.read(period, exception_on_overflow=False)
+            returned_s = time.monotonic()
+            block = clock.block(began_s, returned_s, period, stream.get_read_available())
+            self._outbox.put(wire.pack(wire.Block(*block, pcm)))
+
+    def _play(self, stream: Any, opened: wire.Opened) -> NoReturn:
+        """Write for ever, silence when there is nothing else. Raises OSError when the device fails."""
+        period, hz = opened.period_frames, opened.hz
+        self._output = output = OutputQueue(hz, int(BOUND_S * hz))
+        self._say(opened)
+        silence = bytes(2 * opened.channels * period)
+        buffer_frames = round(opened.buffer_s * hz)
+        dry = 0
+        reported: tuple[int, int, int] = (0, 0, 0)
+        reported_s = 0.0
+        was_silent = True
+        while True:
+            samples = output.block(period)
+            if samples is not None and not was_silent and stream.get_write_available() >= buffer_frames:
+                dry += 1
+            if samples is None:
+                stream.write(silence, period)
+            else:
+                stream.write((stereo(samples) if opened.channels == 2 else samples).tobytes(), period)
+            now_s = time.monotonic()
+            position = output.position
+            started = was_silent and samples is not None
+            due_s = REPORT_S if position[:2] != reported[:2] else HEARTBEAT_S
+            # Half a period early rather than half a period late.
+            if started or now_s - reported_s >= due_s - period / hz / 2:
+                report = wire.Played(*position, output.breaks + dry, now_s)
+                self._outbox.put(wire.pack(report), instead=True)
+                reported, reported_s = position, now_s
+            was_silent = samples is None
+
+    def _say(self, message: wire.Opened | wire.Failed | wire.Listing) -> None:
+        self._outbox.put(wire.pack(message))
+
+
+def guarded(function: Callable[[], object]) -> Callable[[], None]:
+    """A thread's function, whose end ends the process: nothing dies alone."""
+
+    def run() -> None:
+        try:
+            function()
+        except BaseException as error:
+            print(f"{threading.current_thread().name}: {error!r}", file=sys.stderr, flush=True)
+            os._exit(70)
+
+    return run
+
+
+def _cards() -> bytes:
+    """What the kernel says about its cards; changes whenever one comes or goes."""
+    try:
+        with open("/proc/asound/cards", "rb") as listing:
+            return listing.read()
+    except OSError:
+        return b""
+
+
+def _is_hardware(selector: str) -> bool:
+    """Only a card of the kernel's can be meant."""
+    return selector == "auto" or selector.startswith("usb:")
+
+
+def _reason(error: OSError | ValueError) -> str:
+    """PyAudio raises OSError(number, text) and OSError(text, number)."""
+    return next((part for part in error.args if isinstance(part, str)), str(error))
+
+
+def _live_with_parent(link: socket.socket) -> None:
+    """Be killed when the daemon dies; end now if it already has.
+
+    It made the socket pair, so the pair knows its process id; whoever has adopted us since has another.
+    """
+    import ctypes
+
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    (parent,) = struct.unpack_from("i", link.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    if os.getppid() != parent:
+        os._exit(0)
+
+
+def main(direction: Direction, descriptor: int) -> NoReturn:
+    """Serve until the daemon is gone."""
+    # The daemon decides when its hosts end: a Ctrl-C or a stop of the unit must not cut off the fade.
+    for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ignored, signal.SIG_IGN)
+    link = socket.socket(fileno=descriptor)
+    _live_with_parent(link)
+    guarded(Host(direction, link).obey)()
+    os._exit(70)
+
+
+if __name__ == "__main__":
+    main("capture" if sys.argv[1] == "capture" else "playback", int(sys.argv[2]))

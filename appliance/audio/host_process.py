@@ -1,0 +1,295 @@
+"""The daemon's side of a sound host: start it, talk to it, notice when it hangs, kill and replace it.
+
+Everything runs in the thread of the event loop, which must be the thread that started the loop's process to live as
+long as it (in practice the main one): the kernel kills a host together with the *thread* that started it. Nothing
+blocks: the socket and the pipe are non-blocking, and one call of a reader does a bounded amount of work. Starting a
+host takes this thread 2 to 4 ms (a ``vfork``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NoReturn, Protocol
+
+from appliance.errors import UnavailableError
+
+from . import wire
+from .devices import Direction
+
+logger = logging.getLogger(__name__)
+
+STALL_S = 1.0
+"""A running device that says nothing for so long hangs (design.md). A microphone speaks every 20 ms, a speaker every
+20, or 500 when idle."""
+
+FIRST_SIGN_S = 5.0
+"""From opening to the first sign of life. A sleeping PulseAudio sink took up to 1.9 s (measured)."""
+
+OPENING_S = 10.0
+"""To look for the device and open it: Python's start and PortAudio's look at every card. 60 ms on the virtual card; a
+Pi Zero that boots, with a card that is busy for PortAudio's own second of patience, is far slower (not measured)."""
+
+LOOK_AGAIN_S = 2.0
+"""A missing device is looked for this often (design.md, section 2)."""
+
+BACKOFF_S = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0)
+"""Before starting the next host, by the number of failures in a row. The first is replaced at once: sound is back
+within STALL_S and its successor's start. The last is repeated for ever."""
+
+PROVEN_S = 10.0
+"""A host that lived for so long begins a new count of failures."""
+
+CHECK_S = 0.25
+"""Between two looks at the clock: a hung host is found within STALL_S and this."""
+
+LATE_LOOP_S = 0.5
+"""When our own loop was held up for more than this (a stopped process, a suspended machine), the silence says nothing
+about the host, and it is given another chance."""
+
+MESSAGES_AT_ONCE = 32
+"""Read in one call of the socket's reader: 0.6 s of microphone, some 2 ms of work. Then other callbacks get a turn."""
+
+PASSED_ON = ("ALSA_", "HOME", "LANG", "LC_", "PATH", "PIPEWIRE_", "PULSE_", "XDG_")
+"""Beginnings of the variables that a host gets to see: what finds a sound server. No key, no NOTIFY_SOCKET."""
+
+
+class Owner(Protocol):
+    """Who uses a sound host: the microphone or the speaker. Called in the loop's thread; an exception ends ``run``."""
+
+    def opened(self, opened: wire.Opened) -> None:
+        """A device runs from now on; everything about the one before is void."""
+
+    def lost(self, reason: str) -> None:
+        """There is no device now, and why, in words for a journal. Called once for each change of reason."""
+
+    def received(self, message: wire.Block | wire.Played) -> None:
+        """What the running device says."""
+
+
+class SoundHost:
+    """Keeps one host running, and its device open, for as long as ``run`` runs.
+
+    ``environment``: instead of the daemon's own; only the variables of PASSED_ON are handed over either way.
+    """
+
+    def __init__(
+        self, direction: Direction, request: wire.Open, owner: Owner, environment: Mapping[str, str] | None = None
+    ) -> None:
+        self._direction = direction
+        self._request = wire.pack(request)
+        self._owner = owner
+        self._environment = environment
+        self._child: _Child | None = None
+        """None while there is no host."""
+        self._running = False
+        """The device is open."""
+        self._heard_s = 0.0
+        """Last sign of life, or when one was last asked for."""
+        self._limit_s = OPENING_S
+        """How long after ``_heard_s`` the next one is due."""
+        self._look_at_s: float | None = None
+        """When to look for the missing device again; None while there is no need."""
+        self._reason = ""
+        """What ``lost`` was last told, or what the host said of its end; empty while the device runs."""
+        self.started = 0
+        """Hosts started so far."""
+
+    @property
+    def process_id(self) -> int | None:
+        """Of the host; None while there is none."""
+        return None if self._child is None else self._child.process.pid
+
+    def send(self, message: wire.Samples | wire.Flush) -> None:
+        """Give it to the host. Lost if there is none, or if it takes nothing any more, for then it will be replaced."""
+        if self._child is not None and self._running:
+            self._child.send(wire.pack(message))
+
+    async def run(self) -> NoReturn:
+        """Until cancelled; then the host is killed. Raises only what the owner raised."""
+        failures = 0
+        while True:
+            began_s = time.monotonic()
+            try:
+                reason = await self._serve()
+            except OSError as error:
+                reason = f"no process for the sound host: {error.strerror}"
+            finally:
+                self._end()
+            if time.monotonic() - began_s >= PROVEN_S:
+                failures = 0
+            self._lose(reason)
+            await asyncio.sleep(BACKOFF_S[min(failures, len(BACKOFF_S) - 1)])
+            failures += 1
+
+    # ------------------------------------------------------------ one host
+
+    async def _serve(self) -> str:
+        """Start a host and watch over it; why it is of no more use."""
+        loop = asyncio.get_running_loop()
+        self._child = child = _Child(self._direction, self._environment)
+        self.started += 1
+        over: asyncio.Future[str] = loop.create_future()
+
+        def read() -> None:
+            try:
+                reason = self._read(child)
+            except Exception as error:
+                loop.remove_reader(child.link)
+                if not over.done():
+                    over.set_exception(error)
+                return
+            if reason is not None:
+                loop.remove_reader(child.link)
+                if not over.done():
+                    over.set_result(reason)
+
+        loop.add_reader(child.link, read)
+        loop.add_reader(child.chatter, child.log_chatter, loop)
+        self._ask()
+        while not over.done():
+            woken_s = time.monotonic() + CHECK_S
+            await asyncio.wait([over], timeout=CHECK_S)
+            now_s = time.monotonic()
+            if now_s > woken_s + LATE_LOOP_S:
+                self._heard_s = now_s
+            elif self._look_at_s is not None:
+                if now_s >= self._look_at_s:
+                    self._ask()
+            elif not over.done() and now_s >= self._heard_s + self._limit_s:
+                return f"the sound host hung for {self._limit_s:g} s"
+        return over.result()
+
+    def _ask(self) -> None:
+        assert self._child is not None
+        self._look_at_s = None
+        self._heard_s = time.monotonic()
+        self._limit_s = OPENING_S
+        self._child.send(self._request)
+
+    def _read(self, child: _Child) -> str | None:
+        """Take in what the host says; when it has ended, why."""
+        for _ in range(MESSAGES_AT_ONCE):
+            try:
+                datagram = child.link.recv(wire.LARGEST_BYTES)
+            except BlockingIOError:
+                return None
+            except OSError:
+                datagram = b""
+            if not datagram:
+                return self._reason or "the sound host ended"
+            self._heard_s = time.monotonic()
+            self._take(wire.unpack_from_host(datagram))
+        return None
+
+    def _take(self, message: wire.FromHost) -> None:
+        if isinstance(message, wire.Block | wire.Played):
+            self._limit_s = STALL_S
+            self._owner.received(message)
+        elif isinstance(message, wire.Opened):
+            self._limit_s = FIRST_SIGN_S
+            self._running = True
+            self._reason = ""
+            self._owner.opened(message)
+        elif isinstance(message, wire.Failed):
+            self._lose(message.reason)
+            self._look_at_s = time.monotonic() + LOOK_AGAIN_S
+
+    def _lose(self, reason: str) -> None:
+        """Tell the owner, unless it knows."""
+        known = not self._running and reason == self._reason
+        self._running = False
+        self._reason = reason
+        if not known:
+            self._owner.lost(reason)
+
+    def _end(self) -> None:
+        if self._child is not None:
+            loop = asyncio.get_running_loop()
+            loop.remove_reader(self._child.link)
+            loop.remove_reader(self._child.chatter)
+            self._child.kill()
+            self._child = None
+        self._look_at_s = None
+
+
+class _Child:
+    """One process, our end of its socket, and its stderr."""
+
+    def __init__(self, direction: Direction, environment: Mapping[str, str] | None) -> None:
+        self.link, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            self.process = subprocess.Popen(
+                (sys.executable, "-P", "-m", "appliance.audio.host", direction, str(theirs.fileno())),
+                env=_clean(os.environ if environment is None else environment),
+                pass_fds=(theirs.fileno(),),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+            )
+        except OSError:
+            self.link.close()
+            raise
+        finally:
+            theirs.close()
+        assert self.process.stderr is not None
+        self.chatter = self.process.stderr
+        os.set_blocking(self.chatter.fileno(), False)
+        self.link.setblocking(False)
+
+    def send(self, datagram: bytes) -> None:
+        # A full socket is that of a stopped host, a closed one that of a dead one: clock and reader see to them.
+        with contextlib.suppress(OSError):
+            self.link.send(datagram)
+
+    def log_chatter(self, loop: asyncio.AbstractEventLoop) -> None:
+        """ALSA says dozens of lines that mean nothing; a fault of the host's own is among them."""
+        try:
+            text = os.read(self.chatter.fileno(), 65_536)
+        except BlockingIOError:
+            return
+        if not text:
+            loop.remove_reader(self.chatter)
+        if logger.isEnabledFor(logging.DEBUG):
+            for line in text.decode(errors="replace").splitlines():
+                logger.debug("sound host %d: %s", self.process.pid, line)
+
+    def kill(self) -> None:
+        """Nothing is left behind. The wait is that for a killed process, some 100 µs."""
+        self.process.kill()
+        self.link.close()
+        self.chatter.close()
+        # One that sits in the kernel (a driver that lost its card) does not die at once, and must not hold up the loop.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(0.05)
+
+
+def list_devices(environment: Mapping[str, str] | None = None, timeout_s: float = OPENING_S) -> wire.Listing:
+    """All sound devices and cards that there are now. Blocks, mostly for 0.1 s; UnavailableError if no answer comes."""
+    child = _Child("capture", environment)
+    try:
+        child.link.settimeout(timeout_s)
+        child.link.send(wire.LIST)
+        message = wire.unpack_from_host(child.link.recv(wire.LARGEST_BYTES))
+    except (OSError, ValueError) as error:
+        raise UnavailableError(f"the sound host did not list its devices: {error}") from error
+    finally:
+        child.kill()
+    if not isinstance(message, wire.Listing):
+        raise UnavailableError("the sound host did not list its devices")
+    return message
+
+
+def _clean(environment: Mapping[str, str]) -> dict[str, str]:
+    """What a host gets to see, and where to find this very package."""
+    passed = {name: value for name, value in environment.items() if name.startswith(PASSED_ON)}
+    # Debian's jack plugin would otherwise start a server.
+    return {**passed, "PYTHONPATH": str(Path(__file__).parents[2]), "JACK_NO_START_SERVER": "1"}

@@ -1,0 +1,68 @@
+"""Loudness: levels in dBFS, the volume curve, and the shape of a fade.
+
+0 dBFS is a peak, or a root mean square, of 32 768: a full-scale sine has -3 dBFS rms. Pure functions, any thread.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import cache
+
+import numpy as np
+import numpy.typing as npt
+
+FULL_SCALE = 32_768.0
+"""Magnitude of the largest int16 sample."""
+
+SILENCE_DBFS = -120.0
+"""What a block of zeros counts as: below anything 16 bits can hold (-90.3 dBFS), and still a number to print."""
+
+
+def decibel(ratio: float) -> float:
+    """``ratio`` of two amplitudes in dB; zero and below give ``SILENCE_DBFS``."""
+    return max(20 * math.log10(ratio), SILENCE_DBFS) if ratio > 0 else SILENCE_DBFS
+
+
+def peak_dbfs(samples: npt.NDArray[np.int16]) -> float:
+    """Level of the largest sample; ``SILENCE_DBFS`` for zeros and for no samples."""
+    if samples.size == 0:
+        return SILENCE_DBFS
+    return decibel(max(int(samples.max()), -int(samples.min())) / FULL_SCALE)
+
+
+def rms_dbfs(samples: npt.NDArray[np.int16]) -> float:
+    """Root mean square level; ``SILENCE_DBFS`` for zeros and for no samples."""
+    if samples.size == 0:
+        return SILENCE_DBFS
+    as_float = samples.astype(np.float32)
+    return decibel(math.sqrt(float(np.dot(as_float, as_float)) / samples.size) / FULL_SCALE)
+
+
+def volume_gain(percent: float) -> float:
+    """Amplitude factor for a volume of 0 to 100; 0 is silence, 100 leaves the samples as they are.
+
+    The cube is PulseAudio's curve for its sliders (``pa_sw_volume_to_linear``): equal steps sound equal down to about
+    -40 dB, and unlike a straight line in dB it reaches silence at 0. 80 is -5.8 dB, 50 is -18 dB.
+    """
+    return (min(max(percent, 0.0), 100.0) / 100.0) ** 3
+
+
+@cache
+def fade_in(frames: int) -> npt.NDArray[np.float32]:
+    """A raised cosine from just above 0 to just below 1, float32 of ``frames``, read-only; reversed it fades out.
+
+    Its slope is 0 at both ends, so that neither a start nor an end makes a corner one could hear as a click.
+    """
+    phase = np.pi * (np.arange(frames) + 0.5) / max(frames, 1)
+    shape: npt.NDArray[np.float32] = (0.5 - 0.5 * np.cos(phase)).astype(np.float32)
+    shape.flags.writeable = False
+    return shape
+
+
+def to_int16(samples: npt.NDArray[np.float32]) -> npt.NDArray[np.int16]:
+    """``samples`` (int16 scale) rounded to the nearest, held at the ends of the range; the argument is overwritten."""
+    np.rint(samples, out=samples)
+    # np.clip does the same in 6 us instead of 1.5 for a block of 10 ms: it goes through Python.
+    np.minimum(samples, 32_767, out=samples)
+    np.maximum(samples, -32_768, out=samples)
+    return samples.astype(np.int16)

@@ -1,0 +1,157 @@
+"""The microphone, seen from the daemon: from the sound host's blocks to the ring, whatever happens to the card.
+
+Thread: the event loop's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal, NoReturn, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from . import wire
+from .format import WIRE_HZ
+from .host_process import SoundHost
+from .levels import SILENCE_DBFS, rms_dbfs
+from .resample import Resampler, to_mono
+from .ring import Ring
+
+SMALLEST_HOLE_S = 0.020
+"""A difference below one block between where the last one ended and the next one begins is the clock's."""
+
+
+class Settings(Protocol):
+    """Table ``[microphone]`` of the configuration."""
+
+    @property
+    def device(self) -> str:
+        """As in ``devices.choose``."""
+
+    @property
+    def channel(self) -> str | int:
+        """ "mix", or one channel, counted from 1."""
+
+    @property
+    def rate_hz(self) -> int:
+        """0: chosen by the sound host."""
+
+    @property
+    def period_ms(self) -> int:
+        """One block."""
+
+
+@dataclass(frozen=True, slots=True)
+class MicrophoneOpened:
+    """It hears from now on. ``note``: one line for the journal if there was a choice between several, else empty."""
+
+    name: str
+    hz: int
+    channels: int
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class MicrophoneLost:
+    """There is none now; it is being looked for. ``reason``: for the journal; once for each change of reason."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class MicrophoneHole:
+    """``lost_s`` of what was said right before the newest block are missing, however they were lost."""
+
+    lost_s: float
+
+
+MicrophoneEvent = MicrophoneOpened | MicrophoneLost | MicrophoneHole
+
+
+def _nobody() -> None:
+    """``on_audio`` before somebody listens."""
+
+
+class Microphone:
+    """Writes what is heard into ``ring``, mono at ``WIRE_HZ``, with the time at which it was heard.
+
+    ``environment``: as in ``SoundHost``.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        ring: Ring,
+        on_event: Callable[[MicrophoneEvent], None],
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        channel = settings.channel
+        self._channel: int | Literal["mix"] = "mix" if isinstance(channel, str) else channel
+        self._ring = ring
+        self._on_event = on_event
+        request = wire.Open(
+            settings.device, settings.rate_hz, 0 if self._channel == "mix" else self._channel, settings.period_ms
+        )
+        self._host = SoundHost("capture", request, self, environment)
+        self._resampler = Resampler(WIRE_HZ, WIRE_HZ)
+        self._newest: npt.NDArray[np.int16] = np.zeros(0, dtype=np.int16)
+        self._next_frame = 0
+        """Index that the next block of this device has if nothing is lost."""
+        self._next_s: float | None = None
+        """When the next block begins if nothing is lost; None before the first."""
+        self.device: wire.Opened | None = None
+        """What is open; None while there is no microphone."""
+        self.on_audio: Callable[[], None] = _nobody
+        """Called after every block that was written to the ring."""
+
+    @property
+    def process_id(self) -> int | None:
+        """Of the sound host; None while there is none."""
+        return self._host.process_id
+
+    @property
+    def level_dbfs(self) -> float:
+        """Root mean square of the newest block; SILENCE_DBFS without a microphone."""
+        return SILENCE_DBFS if self.device is None else rms_dbfs(self._newest)
+
+    async def run(self) -> NoReturn:
+        """Listen until cancelled."""
+        await self._host.run()
+
+    # ------------------------------------------------------------ called by the sound host
+
+    def opened(self, opened: wire.Opened) -> None:
+        """A device runs from now on."""
+        self.device = opened
+        self._resampler = Resampler(opened.hz, WIRE_HZ)
+        self._next_frame = 0
+        self._on_event(MicrophoneOpened(opened.name, opened.hz, opened.channels, opened.note))
+
+    def lost(self, reason: str) -> None:
+        """There is none now."""
+        self.device = None
+        self._on_event(MicrophoneLost(reason))
+
+    def received(self, message: wire.Block | wire.Played) -> None:
+        """One block."""
+        if self.device is None or not isinstance(message, wire.Block):
+            return
+        samples: npt.NDArray[np.int16] = np.frombuffer(message.pcm, dtype=np.int16)
+        hz, channels = self.device.hz, self.device.channels
+        frames = samples.size // channels
+        lost_s = (message.first_frame - self._next_frame) / hz
+        if message.first_frame == 0 and self._next_s is not None:
+            # Another device, or the same one opened again: its count says nothing about the time between.
+            lost_s = message.first_s - self._next_s
+        if lost_s > 0:
+            self._resampler.reset()
+        mono = to_mono(samples, channels, 1 if channels == 1 else self._channel)
+        self._newest = self._resampler.process(mono)
+        self._ring.write(self._newest, message.first_s - self._resampler.delay_s)
+        self._next_frame = message.first_frame + frames
+        self._next_s = message.first_s + frames / hz
+        if lost_s >= SMALLEST_HOLE_S:
+            self._on_event(MicrophoneHole(lost_s))
+        self.on_audio()

@@ -1,0 +1,282 @@
+"""The speaker, seen from the daemon: from the player's queue to the sound host, as little ahead as is safe.
+
+Thread: the event loop's.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import NoReturn, Protocol
+
+import numpy as np
+
+from . import player, wire
+from .format import WIRE_HZ, frames_from_ms
+from .host_process import SoundHost
+from .output_queue import FADE_S
+from .player import Player
+from .resample import Resampler
+
+LEAST_MS = 5
+"""Less room than this in the host's queue waits for the next report: a message for each sample would cost more than it
+brings forward."""
+
+RESUME_MS = 200
+"""When a host is replaced, a reply goes on this long before the last sample written (ruling 22)."""
+
+
+class Settings(Protocol):
+    """Table ``[speaker]`` of the configuration, without what belongs to the player."""
+
+    @property
+    def device(self) -> str:
+        """As in ``devices.choose``."""
+
+    @property
+    def rate_hz(self) -> int:
+        """0: chosen by the sound host."""
+
+    @property
+    def period_ms(self) -> int:
+        """One block."""
+
+    @property
+    def queue_ms(self) -> int:
+        """On its way to the card at most: the host's queue, not the device's buffer behind it."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpeakerOpened:
+    """It can be heard from now on. ``note``: a line for the journal if there was a choice between several, else empty.
+
+    ``latency_s``: from the host to the air, as far as ALSA knows: the device's buffer.
+    """
+
+    name: str
+    hz: int
+    channels: int
+    note: str
+    latency_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class SpeakerLost:
+    """There is none now; it is being looked for. ``reason``: for the journal; once for each change of reason."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyAudible:
+    """The first sample of a reply was written at ``written_s`` and leaves the speaker at ``at_s``."""
+
+    response_id: str
+    written_s: float
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyDrained:
+    """All of a reply that has ended was written; its last sample leaves the speaker at ``at_s``, a moment from now."""
+
+    response_id: str
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Underrun:
+    """Sound broke off. ``response_id``: a reply that arrives too slowly; None: this machine was too slow.
+
+    ``count``: of that kind, since the start.
+    """
+
+    response_id: str | None
+    count: int
+
+
+SpeakerEvent = SpeakerOpened | SpeakerLost | ReplyAudible | ReplyDrained | Underrun | player.ReplyTruncated
+
+
+class Speaker:
+    """Plays what ``player`` gives. It owns the player's side marked "emptying", and its ``on_change``.
+
+    ``environment``: as in ``SoundHost``.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        player: Player,
+        on_event: Callable[[SpeakerEvent], None],
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self._queue_ms = settings.queue_ms
+        self._player = player
+        self._on_event = on_event
+        request = wire.Open(settings.device, settings.rate_hz, 0, settings.period_ms)
+        self._host = SoundHost("playback", request, self, environment)
+        self._resampler = Resampler(WIRE_HZ, WIRE_HZ)
+        self._tail = False
+        """The resampler holds the end of what it was given."""
+        self._epoch = 0
+        self._sent = 0
+        """Frames sent to the host in this epoch, at the device's rate."""
+        self._written = 0
+        """Of those, the device has been given."""
+        self._written_at_s = 0.0
+        """When the last of those were."""
+        self._marks: deque[tuple[int, int]] = deque([(0, 0)])
+        """(frames sent, the player's ``taken_frames`` then), the first of them behind us."""
+        self._queue_end_s = 0.0
+        """When the last sample sent is written."""
+        self._host_underruns = 0
+        """As this device's host counts them."""
+        self.underruns = 0
+        """Times that sound broke off because this machine was too slow, since the start."""
+        self.device: wire.Opened | None = None
+        """What is open; None while there is no speaker."""
+        player.on_change = self._feed
+
+    @property
+    def process_id(self) -> int | None:
+        """Of the sound host; None while there is none."""
+        return self._host.process_id
+
+    @property
+    def latency_s(self) -> float:
+        """From the host's writing to the air, as far as ALSA knows; 0 without a speaker."""
+        return 0.0 if self.device is None else self.device.buffer_s
+
+    @property
+    def audible_until_s(self) -> float:
+        """Monotonic time at which the last sample sent so far leaves, or left, the speaker; 0 before the first.
+
+        Replies and earcons alike; the silence that the host writes in between does not count.
+        """
+        return self._queue_end_s + self.latency_s if self._queue_end_s else 0.0
+
+    def heard_s(self, response_id: str) -> float:
+        """Seconds of that reply, from its start, that have left the speaker by now; at most 20 ms too few."""
+        under_way_s = max(self.latency_s - (time.monotonic() - self._written_at_s), 0.0)
+        return max(self._player.written_s(response_id) - under_way_s, 0.0)
+
+    async def run(self) -> NoReturn:
+        """Play until cancelled."""
+        await self._host.run()
+
+    def flush(self) -> None:
+        """Silence, at once: everything unplayed is forgotten, also by the player, and what sounds fades out in 5 ms."""
+        self._cut()
+        self._player.flush()
+
+    def drop(self, response_id: str) -> None:
+        """Forget one reply, sounding or not; others go on."""
+        if self._player.drop(response_id):
+            self._cut()
+            self._player.rewind(0)
+
+    # ------------------------------------------------------------ called by the sound host
+
+    def opened(self, opened: wire.Opened) -> None:
+        """A device runs from now on."""
+        self.device = opened
+        self._resampler = Resampler(WIRE_HZ, opened.hz)
+        self._host_underruns = 0
+        self._epoch = 0
+        self._restart()
+        self._on_event(SpeakerOpened(opened.name, opened.hz, opened.channels, opened.note, opened.buffer_s))
+        self._player.rewind(RESUME_MS)
+
+    def lost(self, reason: str) -> None:
+        """There is none now. The player keeps what it holds."""
+        self._queue_end_s = min(self._queue_end_s, time.monotonic())
+        self.device = None
+        self._on_event(SpeakerLost(reason))
+
+    def received(self, message: wire.Block | wire.Played) -> None:
+        """How far the host is."""
+        if self.device is None or not isinstance(message, wire.Played):
+            return
+        if message.underruns != self._host_underruns:
+            self.underruns += message.underruns - self._host_underruns
+            self._host_underruns = message.underruns
+            self._on_event(Underrun(None, self.underruns))
+        if message.epoch != self._epoch:
+            return
+        if message.written_frames > self._written:
+            self._written, self._written_at_s = message.written_frames, message.time_s
+            self._queue_end_s = message.time_s + (self._sent - self._written) / self.device.hz
+            self._player.played(self._taken_by(self._written))
+        self._pass_on(message.time_s)
+        self._feed()
+
+    # ------------------------------------------------------------ inside
+
+    def _feed(self) -> None:
+        """Send the host as much as there is and it may have."""
+        if self.device is None:
+            return
+        hz = self.device.hz
+        room = frames_from_ms(self._queue_ms, hz) - (self._sent - self._written)
+        if room >= frames_from_ms(LEAST_MS, hz):
+            taken = self._player.take(room * WIRE_HZ // hz)
+            samples = self._resampler.process(taken)
+            self._tail = self._tail or taken.size > 0
+            if self._tail and self._player.silent:
+                samples = np.concatenate((samples, self._resampler.flush()))
+                self._tail = False
+            if samples.size:
+                self._send(samples.tobytes(), samples.size, hz)
+        self._pass_on(time.monotonic())
+
+    def _send(self, pcm: bytes, frames: int, hz: int) -> None:
+        assert self.device is not None
+        self._host.send(wire.Samples(self._epoch, pcm))
+        self._sent += frames
+        self._marks.append((self._sent, self._player.taken_frames))
+        # Into an idle host's next block, or behind what is queued already.
+        begins_s = max(self._queue_end_s, time.monotonic() + self.device.period_frames / hz)
+        self._queue_end_s = begins_s + frames / hz
+
+    def _taken_by(self, written: int) -> int:
+        """How many of the player's frames ``written`` frames of the device are: exact at each mark, linear between."""
+        marks = self._marks
+        while len(marks) > 1 and marks[1][0] <= written:
+            marks.popleft()
+        sent, taken = marks[0]
+        if len(marks) == 1:
+            return taken
+        next_sent, next_taken = marks[1]
+        return taken + (written - sent) * (next_taken - taken) // (next_sent - sent)
+
+    def _pass_on(self, written_s: float) -> None:
+        """Tell the daemon what has become of the replies by ``written_s``."""
+        for event in self._player.take_events():
+            match event:
+                case player.ReplyStarted(response_id):
+                    self._on_event(ReplyAudible(response_id, written_s, written_s + self.latency_s))
+                case player.ReplyDrained(response_id):
+                    self._on_event(ReplyDrained(response_id, self.audible_until_s))
+                case player.ReplyUnderran(response_id, count):
+                    self._on_event(Underrun(response_id, count))
+                case player.ReplyTruncated():
+                    self._on_event(event)
+
+    def _cut(self) -> None:
+        """Make the host forget its queue."""
+        self._epoch += 1
+        self._host.send(wire.Flush(self._epoch))
+        self._restart()
+        if self.device is not None:
+            block_s = self.device.period_frames / self.device.hz
+            self._queue_end_s = min(self._queue_end_s, time.monotonic() + block_s + FADE_S)
+
+    def _restart(self) -> None:
+        """Counts begin at 0 with every epoch."""
+        self._sent = self._written = 0
+        self._marks = deque([(0, 0)])
+        self._resampler.reset()
+        self._tail = False

@@ -1,0 +1,1 @@
+"""What the command line offers besides the daemon. Each module is imported only when its command runs."""

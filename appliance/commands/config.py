@@ -1,0 +1,42 @@
+"""Check the configuration, or show what is in force."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from typing import Any
+
+from appliance import config
+from appliance.config_values import redacted, shown
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """``--check`` (the default) or ``--dump``."""
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--check", action="store_true", help="say everything that is wrong and end with 78, else with 0")
+    what.add_argument("--dump", action="store_true", help="print every setting in force as TOML, without keys")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print; 0. Raises ConfigurationError, which the command line turns into one line per problem and 78."""
+    settings = config.load(args.config)
+    if args.dump:
+        print("\n".join(dump(settings)))
+    else:
+        print(f"{config.source(args.config) or 'the defaults'}: good")
+    return 0
+
+
+def dump(settings: config.Config) -> Iterator[str]:
+    """The lines of a TOML file that gives ``settings``; behind what differs from the default stands the default."""
+    table: tuple[str, ...] = ()
+    for key, setting in config.schema().items():
+        if key[:-1] != table:
+            yield from ([""] if table else [])
+            table = key[:-1]
+            yield f"[{'.'.join(table)}]"
+        value: Any = settings
+        for name in key:
+            value = getattr(value, name)
+        is_default = shown(value) == shown(setting.default)
+        yield redacted(f"{key[-1]} = {shown(value)}{'' if is_default else f'  # default: {shown(setting.default)}'}")

@@ -1,0 +1,138 @@
+"""Watch and drive a running daemon. What it says and hears is documented in edge/control.py.
+
+status    what the box is doing now
+watch     every change of it, as it happens, until interrupted
+press     the button goes down, as if by hand; it is let go by release, or by itself after talk.max_hold_s
+release   the button goes up
+tap       both at once
+stop      end the reply and the turn
+retry     try to connect now
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import re
+import socket
+from collections.abc import Generator, Iterator, Mapping
+from typing import Any, Final
+
+from appliance import config
+from appliance.errors import UnavailableError, UsageError
+
+COMMANDS: Final = ("status", "watch", "press", "release", "tap", "stop", "retry")
+
+ANSWER_TIMEOUT_S: Final = 5.0
+"""A daemon answers within a turn of its loop; one that does not in this time is hung."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What to do, and how to say it."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("what", choices=COMMANDS)
+    parser.add_argument("--captions", action="store_true", help="watch what is said, too (needs control.captions)")
+    parser.add_argument("--socket", metavar="PATH", help="instead of the one that the configuration names")
+    parser.add_argument("--json", action="store_true", help="the daemon's own lines, for programs")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Ask, print what comes; 0. Raises UnavailableError if there is no daemon, or it refuses, and UsageError."""
+    if args.captions and args.what != "watch":
+        raise UsageError("--captions goes with watch")
+    path = args.socket or config.load(args.config).control.socket_path
+    request = {"command": args.what, **({"captions": True} if args.captions else {})}
+    with contextlib.closing(_lines(path, request, endless=args.what == "watch")) as lines:
+        for line in lines:
+            message = json.loads(line)
+            if message.get("ok") is False:
+                raise UnavailableError(message["error"])
+            shown = [line] if args.json else _readable(message)
+            for text in shown:
+                # Over a pipe, too, a line is there when it happens.
+                print(text, flush=True)
+    return 0
+
+
+def _lines(path: str, request: Mapping[str, Any], *, endless: bool) -> Generator[str, None, None]:
+    """The answer's line, and if ``endless`` all that follow. Raises UnavailableError."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(ANSWER_TIMEOUT_S)
+        try:
+            connection.connect(path)
+            connection.sendall(json.dumps(request).encode("ascii") + b"\n")
+            with connection.makefile("r", encoding="ascii", newline="\n") as answers:
+                first = answers.readline()
+                if first:
+                    yield first.rstrip("\n")
+                    if not endless:
+                        return
+                # Nothing may happen for days.
+                connection.settimeout(None)
+                for line in answers:
+                    yield line.rstrip("\n")
+        except OSError as error:
+            raise UnavailableError(_explanation(path, error)) from error
+    raise UnavailableError("the daemon has ended the connection")
+
+
+def _explanation(path: str, error: OSError) -> str:
+    """One line for a person: what is wrong, and what to do."""
+    match error:
+        case FileNotFoundError() | ConnectionRefusedError():
+            return f"no daemon listens on {path}: is it running? (systemctl status voice-appliance)"
+        case PermissionError():
+            group = _group(path)
+            return (
+                f"no permission for {path}: it is for group {group} (sudo usermod -aG {group} $USER, then log in again)"
+            )
+        case TimeoutError():
+            return f"the daemon on {path} does not answer; it may be hung (journalctl -u voice-appliance)"
+    return f"{path}: {error.strerror or error}"
+
+
+def _group(path: str) -> str:
+    """Name of the group that may use the socket; of the folder around it, if that hides it."""
+    import grp
+
+    for place in (path, os.path.dirname(path)):
+        with contextlib.suppress(OSError):
+            number = os.stat(place).st_gid
+            with contextlib.suppress(KeyError):
+                return grp.getgrgid(number).gr_name
+            return str(number)
+    return "voice-appliance"
+
+
+def _readable(message: dict[str, Any]) -> Iterator[str]:
+    """The lines that show one message to a person."""
+    if "event" in message:
+        text = message.pop("text", None)
+        values = " ".join(f"{key}={_value(value)}" for key, value in message.items() if key not in ("event", "time_s"))
+        yield f"{message['time_s']:12.3f}  {message['event']:8}{values}".rstrip()
+        if text is not None:
+            # Last and alone on its line: what follows Malayalam on a line stands wherever the terminal puts it.
+            yield _value(text)
+    elif "status" in message:
+        yield from (f"{key:24}{_value(value)}" for key, value in _flat(message["status"]))
+    else:
+        yield "done"
+
+
+def _flat(table: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in table.items():
+        if isinstance(value, dict) and value:
+            yield from _flat(value, f"{above}{key}.")
+        else:
+            yield f"{above}{key}", value
+
+
+def _value(value: object) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    # What the service says may hold control characters, and those are not for the terminal to obey.
+    return re.sub(r"[\x00-\x1f\x7f-\x9f]", " ", str(value))

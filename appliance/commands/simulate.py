@@ -1,0 +1,51 @@
+"""A stand-in for the voice service, for tests, installers and demonstrations. It listens on this machine only."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import signal
+from pathlib import Path
+
+from appliance.errors import UnavailableError
+
+DEFAULT_PORT = 8765
+"""Unprivileged, and the one that the examples of the websockets library use."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """All optional: without any it is a good service in the mode that the client's model asks for."""
+    parser.add_argument(
+        "--port", type=int, default=DEFAULT_PORT, metavar="N", help="default %(default)s; 0: a free one"
+    )
+    parser.add_argument("--mode", choices=["simple", "premium"], help="instead of what the model's name says")
+    parser.add_argument("--parrot", action="store_true", help="answer with the caller's own words")
+    parser.add_argument("--scenario", type=Path, metavar="FILE", help="what goes wrong, and when (TOML)")
+    parser.add_argument("--key", metavar="KEY", help="the only key that is accepted; otherwise any is")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until SIGINT or SIGTERM; 0. Raises ConfigurationError for a bad scenario, UnavailableError for a port."""
+    # Here, so that `simulate --help` does not load numpy and websockets.
+    from appliance.simulator import scenario_file
+    from appliance.simulator.service import Service
+    from appliance.simulator.settings import ServiceSettings
+
+    settings = ServiceSettings(
+        port=args.port, mode=args.mode, key=args.key, parrot=args.parrot, keep_records=False, reply_delay_ms=300
+    )
+    scenario = scenario_file.load(args.scenario) if args.scenario else None
+
+    async def serve() -> None:
+        stop = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        try:
+            async with Service(settings, scenario) as service:
+                print(f"listening on {service.url}; Ctrl-C ends it", flush=True)
+                await stop.wait()
+        except OSError as error:
+            raise UnavailableError(f"cannot listen on port {args.port}: {error.strerror}") from None
+
+    asyncio.run(serve())
+    return 0

@@ -1,0 +1,359 @@
+"""Configuration: ``default.toml`` and a person's file, checked as a whole, as frozen dataclasses.
+
+``default.toml`` is the schema: the type of a setting is that of its default, what it may be stands in brackets in the
+comment behind it. Nothing here repeats a default or a range. The dataclasses give the settings names and types for the
+rest of the program; a test holds the two together.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any, NamedTuple, get_type_hints
+
+from appliance.config_values import KEY_ADVICE, Setting, objection, redacted, syntax_hint, url_fault
+from appliance.errors import ConfigurationError
+from appliance.toml_source import KeyPath, Place, places
+
+SYSTEM_PATH = "/etc/voice-appliance/config.toml"
+"""Read when no file is named and this one exists."""
+
+_DEFAULT_PATH = os.path.join(os.path.dirname(__file__), "default.toml")
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceSettings:
+    """Table ``[service]``. Meaning, ranges and reasons of all settings, here and below, are in ``default.toml``."""
+
+    url: str
+    model: str
+    voice: str
+    instructions: str
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialSettings:
+    """Table ``[credentials]``: where the key is, never the key."""
+
+    key_file: str
+
+
+@dataclass(frozen=True, slots=True)
+class LinkSettings:
+    """Table ``[link]``."""
+
+    connect: str
+    connect_timeout_s: float
+    configure_timeout_s: float
+    send_timeout_s: float
+    close_timeout_s: float
+    ping_interval_s: float
+    ping_timeout_s: float
+    idle_close_s: float
+    max_session_s: float
+    backoff_first_s: float
+    backoff_cap_s: float
+    max_message_bytes: int
+    ca_file: str
+    proxy: str
+
+
+@dataclass(frozen=True, slots=True)
+class TalkSettings:
+    """Table ``[talk]``."""
+
+    mode: str
+    tap_max_ms: int
+    min_hold_ms: int
+    second_tap_ms: int
+    debounce_ms: int
+    release_tail_ms: int
+    pre_roll_ms: int
+    echo_tail_ms: int
+    max_hold_s: float
+    max_hold_warning_s: float
+    keep_s: float
+    stale_s: float
+    no_speech_s: float
+    answer_s: float
+    settle_ms: int
+    nudge_s: float
+    tool_reply_s: float
+    no_progress_s: float
+    append_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class MicrophoneSettings:
+    """Table ``[microphone]``."""
+
+    device: str
+    channel: str | int
+    rate_hz: int
+    period_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class SpeakerSettings:
+    """Table ``[speaker]``."""
+
+    device: str
+    rate_hz: int
+    period_ms: int
+    volume: int
+    prebuffer_ms: int
+    queue_ms: int
+    reply_buffer_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ButtonSettings:
+    """Table ``[panel.button]``."""
+
+    gpio: int
+    pull: str
+
+
+@dataclass(frozen=True, slots=True)
+class LedSettings:
+    """Table ``[panel.leds]``."""
+
+    kind: str
+    gpio: tuple[int, ...]
+    active_high: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PanelSettings:
+    """Table ``[panel]`` and the two below it."""
+
+    idle_glow: bool
+    earcons: bool
+    button: ButtonSettings
+    leds: LedSettings
+
+
+@dataclass(frozen=True, slots=True)
+class ControlSettings:
+    """Table ``[control]``."""
+
+    socket: str
+    captions: bool
+
+    @property
+    def socket_path(self) -> str:
+        """The path to bind or to connect to: ``socket``, or the place that an empty one stands for."""
+        return self.socket or os.path.join(os.environ.get("RUNTIME_DIRECTORY", "/run/voice-appliance"), "control.sock")
+
+
+@dataclass(frozen=True, slots=True)
+class LogSettings:
+    """Table ``[log]``."""
+
+    level: str
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The whole configuration, complete and checked."""
+
+    service: ServiceSettings
+    credentials: CredentialSettings
+    link: LinkSettings
+    talk: TalkSettings
+    microphone: MicrophoneSettings
+    speaker: SpeakerSettings
+    panel: PanelSettings
+    control: ControlSettings
+    log: LogSettings
+
+
+class _Problem(NamedTuple):
+    line: int
+    """0 for what has no line: an override, a file that cannot be read."""
+    key: KeyPath
+    text: str
+
+
+@functools.cache
+def schema() -> dict[KeyPath, Setting]:
+    """Every setting, in the order of ``default.toml``."""
+    with open(_DEFAULT_PATH, encoding="utf-8") as file:
+        text = file.read()
+    where = places(text)
+    rows: dict[KeyPath, Setting] = {}
+    for key, value in _leaves(tomllib.loads(text)):
+        comment = re.match(r"#\s*\[([^]]*)\] ", where[key].comment)
+        assert comment, f"default.toml:{where[key].line}: no [range] behind {'.'.join(key)}"
+        rows[key] = Setting(value, tuple(comment[1].split(" | ")))
+    return rows
+
+
+def source(path: str | os.PathLike[str] | None) -> str:
+    """The file that ``load`` reads for ``path``: that one, or the system's if it exists; else an empty string."""
+    if path is not None:
+        return os.fspath(path)
+    return SYSTEM_PATH if os.path.exists(SYSTEM_PATH) else ""
+
+
+def load(path: str | os.PathLike[str] | None = None, overrides: Mapping[str, Any] | None = None) -> Config:
+    """The configuration of ``source(path)`` over the defaults.
+
+    ``overrides`` (dotted key → value) count as if written in the file, and win. Raises ConfigurationError with every
+    problem at once, in file order, each ``file:line: key: what is wrong; what may be meant``.
+    """
+    name = source(path)
+    text, written, problems = _read(name) if name else ("", {}, [])
+    where = places(text) if written else {}
+    values = {key: setting.default for key, setting in schema().items()}
+    problems += _take(written, where, values)
+    nested = [_nested(key.split("."), value) for key, value in (overrides or {}).items()]
+    for table in nested:
+        problems += _take(table, {}, values)
+    wrong = {problem.key for problem in problems}
+    mentioned = {key for key, _ in _leaves(written)}
+    config: Config = _build(Config, values)
+    for keys, text in _contradictions(config):
+        if wrong.isdisjoint(keys):
+            key = next((key for key in keys if key in mentioned), keys[0])
+            problems.append(_Problem(_line(where, key) if key in mentioned else 0, key, text))
+    if problems:
+        raise ConfigurationError([_sentence(name, problem) for problem in sorted(problems)])
+    return config
+
+
+def _leaves(table: Mapping[str, Any], above: KeyPath = ()) -> Iterator[tuple[KeyPath, Any]]:
+    for name, value in table.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, (*above, name))
+        else:
+            yield (*above, name), value
+
+
+def _nested(names: list[str], value: Any) -> dict[str, Any]:
+    return {names[0]: _nested(names[1:], value) if names[1:] else value}
+
+
+def _build(kind: type[Any], values: Mapping[KeyPath, Any], above: KeyPath = ()) -> Any:
+    """The dataclass ``kind`` from the ``values`` below ``above``; its nested dataclasses are tables of that name."""
+    arguments = {}
+    for name, hint in get_type_hints(kind).items():
+        key = (*above, name)
+        value = values[key] if key in values else _build(hint, values, key)
+        arguments[name] = tuple(value) if isinstance(value, list) else value
+    return kind(**arguments)
+
+
+def _line(where: Mapping[KeyPath, Place], key: KeyPath) -> int:
+    """The line of ``key``, or of the inline table it stands in; 0 when it stands in no file."""
+    return next((where[key[:length]].line for length in range(len(key), 0, -1) if key[:length] in where), 0)
+
+
+def _sentence(name: str, problem: _Problem) -> str:
+    place = f"{name}:{problem.line}" if problem.line else (name if not problem.key else "override")
+    return redacted(": ".join(part for part in (place, ".".join(problem.key), problem.text) if part))
+
+
+def _read(name: str) -> tuple[str, dict[str, Any], list[_Problem]]:
+    """Text and values of the file, or what keeps it from being read."""
+    try:
+        with open(name, "rb") as file:
+            content = file.read()
+    except OSError as error:
+        return "", {}, [_Problem(0, (), f"cannot be read: {error.strerror}")]
+    try:
+        # Editors of other systems put a byte order mark in front, which TOML does not know.
+        text = content.decode("utf-8-sig").replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        return "", {}, [_Problem(line, (), "is not UTF-8 text; save the file as UTF-8")]
+    try:
+        return text, tomllib.loads(text), []
+    except tomllib.TOMLDecodeError as error:
+        said = re.fullmatch(r"(.*) \(at (?:line (\d+), column \d+|end of document)\)", str(error))
+        lines = text.rstrip().split("\n")
+        line = int(said[2] or len(lines)) if said else 1
+        reason = said[1] if said else str(error)
+        hint = syntax_hint(lines[line - 1])
+        return "", {}, [_Problem(line, (), f"is not TOML: {reason[:1].lower()}{reason[1:]}{hint}")]
+
+
+def _take(table: Mapping[str, Any], where: Mapping[KeyPath, Place], values: dict[KeyPath, Any]) -> list[_Problem]:
+    """Put what ``table`` holds and the schema allows into ``values``; return the rest as problems."""
+    problems = []
+    rows = schema()
+    tables = {key[:length] for key in rows for length in range(1, len(key))}
+
+    def visit(key: KeyPath, value: Any) -> None:
+        if key in rows:
+            text = objection(rows[key], value)
+            if not text:
+                values[key] = float(value) if isinstance(rows[key].default, float) else value
+        elif key not in tables:
+            text = f"no such {'table' if isinstance(value, dict) else 'setting'}{_meant_key(key, value)}"
+        elif isinstance(value, dict):
+            for name, below in value.items():
+                visit((*key, name), below)
+            return
+        else:
+            text = f"is a table: write [{'.'.join(key)}] on a line of its own and its settings below"
+        if text:
+            problems.append(_Problem(_line(where, key), key, text))
+
+    for name, value in table.items():
+        visit((name,), value)
+    return problems
+
+
+def _meant_key(key: KeyPath, value: Any) -> str:
+    """``; did you mean …?`` for a key or table that does not exist, or an empty string."""
+    if isinstance(value, str) and "swaram_" in value:
+        return KEY_ADVICE
+    known = {name[:-1] for name in schema()} if isinstance(value, dict) else set(schema())
+    here = {name[-1] for name in known if name and name[:-1] == key[:-1]}
+    elsewhere = sorted(".".join(name) for name in known if name[-1] == key[-1])
+    dotted = {".".join(name) for name in known}
+    close = [".".join((*key[:-1], name)) for name in get_close_matches(key[-1], here, 1, 0.6)]
+    close = close or elsewhere or get_close_matches(".".join(key), dotted, 1, 0.8)
+    return f"; did you mean {' or '.join(close)}?" if close else ""
+
+
+def _contradictions(config: Config) -> Iterator[tuple[tuple[KeyPath, ...], str]]:
+    """Settings that are well formed but cannot be carried out, alone or together: their keys, and why."""
+    yield from ((keys, text) for keys, text in _address_faults(config) if text)
+    talk, link, leds = config.talk, config.link, config.panel.leds
+    room_s = talk.keep_s - talk.pre_roll_ms / 1000
+    if talk.max_hold_s > room_s:
+        text = f"{talk.max_hold_s:g} s do not fit into talk.keep_s less talk.pre_roll_ms ({room_s:g} s)"
+        yield (("talk", "max_hold_s"), ("talk", "keep_s"), ("talk", "pre_roll_ms")), text
+    if talk.max_hold_warning_s >= talk.max_hold_s:
+        text = f"must be less than talk.max_hold_s ({talk.max_hold_s:g})"
+        yield (("talk", "max_hold_warning_s"), ("talk", "max_hold_s")), text
+    if talk.mode == "auto" and talk.tap_max_ms < talk.min_hold_ms:
+        text = f"must not be less than talk.min_hold_ms ({talk.min_hold_ms})"
+        yield (("talk", "tap_max_ms"), ("talk", "min_hold_ms")), text
+    if link.backoff_first_s > link.backoff_cap_s:
+        text = f"must not be more than link.backoff_cap_s ({link.backoff_cap_s:g})"
+        yield (("link", "backoff_first_s"), ("link", "backoff_cap_s")), text
+    if link.idle_close_s > link.max_session_s:
+        text = f"must not be more than link.max_session_s ({link.max_session_s:g})"
+        yield (("link", "idle_close_s"), ("link", "max_session_s")), text
+    pins = {"none": len(leds.gpio), "led": 1, "pwm": 1, "rgb": 3}[leds.kind]
+    if len(leds.gpio) != pins:
+        text = f'kind "{leds.kind}" takes {pins} pin{"s" if pins > 1 else ""}, not {len(leds.gpio)}'
+        yield (("panel", "leds", "gpio"), ("panel", "leds", "kind")), text
+    used = [*leds.gpio, config.panel.button.gpio] if leds.kind != "none" else []
+    if twice := sorted({pin for pin in used if used.count(pin) > 1}):
+        yield (("panel", "leds", "gpio"), ("panel", "button", "gpio")), f"pin {twice[0]} is used twice"
+
+
+def _address_faults(config: Config) -> Iterator[tuple[tuple[KeyPath, ...], str]]:
+    """What is wrong with the two addresses; an empty text where nothing is."""
+    yield (("service", "url"),), url_fault(config.service.url, ("wss", "ws"))
+    if config.link.proxy:
+        yield (("link", "proxy"),), url_fault(config.link.proxy, ("http", "https"))

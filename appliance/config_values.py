@@ -1,0 +1,155 @@
+"""What a setting may be, and what to say to a person whose value is not that.
+
+The rules come from the brackets in ``default.toml``; a message says what is expected, what stands there (never a key),
+and what may be meant.
+"""
+
+from __future__ import annotations
+
+import re
+from difflib import get_close_matches
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+_LOOPBACK = re.compile(r"127\.\d+\.\d+\.\d+|::1|localhost")
+"""Hosts that may be reached without TLS: literal addresses of this machine, no name that a resolver could answer."""
+
+KEY_ADVICE = "; the key itself stays out of this file: put it into one of its own and name that in credentials.key_file"
+
+
+class Setting(NamedTuple):
+    """One row of ``default.toml``."""
+
+    default: Any
+    allowed: tuple[str, ...]
+    """What stands between the brackets: ``text``, ``path``, ``url``, literals (``"tap"``, ``0``), ranges (``1..8``)."""
+
+
+def shown(value: object) -> str:
+    """``value`` as TOML on one line, for a person: it may hold a credential until ``redacted``."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(shown(item) for item in value)}]"
+    if not isinstance(value, str):
+        return "a table" if isinstance(value, dict) else str(value)
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return '"' + re.sub(r"[\x00-\x1f\x7f]", lambda found: f"\\u{ord(found[0]):04x}", escaped) + '"'
+
+
+def redacted(line: str) -> str:
+    """``line`` without the keys and passwords that people put where they do not belong."""
+    return re.sub(r"(swaram_)\w+|(?<=://)\S*(?=@)|(key=)[^&\s\"]+", r"\1\2…", line)
+
+
+def objection(setting: Setting, value: Any) -> str:
+    """What is wrong with ``value``, or an empty string."""
+    default, allowed = setting
+    if isinstance(default, list):
+        fits = isinstance(value, list) and all(_fits(item, allowed, default[0]) for item in value)
+    else:
+        fits = _fits(value, allowed, default)
+    if fits:
+        return ""
+    expected = [_expectation(item, isinstance(default, float)) for item in allowed]
+    wanted = " or ".join(filter(None, [", ".join(expected[:-1]), expected[-1]]))
+    if isinstance(default, list):
+        wanted = f"a list such as {shown(default)}, each of them {wanted}"
+    return f"must be {wanted}, not {shown(value)}{_meant_value(setting, value)}"
+
+
+def _fits(value: Any, allowed: tuple[str, ...], default: Any) -> bool:
+    for item in allowed:
+        if ".." in item:
+            low, high = map(float, item.split(".."))
+            kinds = (int, float) if isinstance(default, float) else (int,)
+            if isinstance(value, kinds) and not isinstance(value, bool) and low <= value <= high:
+                return True
+        elif item == "text":
+            if isinstance(value, str) and value.strip():
+                return True
+        elif item == "path":
+            if isinstance(value, str) and value.startswith("/") and "\0" not in value:
+                return True
+        elif item == "url":
+            if isinstance(value, str) and re.fullmatch(r"\w+://[^\s/][\x21-\x7e]*", value):
+                return True
+        elif not isinstance(value, float) and shown(value) == item:
+            return True
+    return False
+
+
+def _expectation(item: str, is_float: bool) -> str:
+    if ".." in item:
+        return f"a {'' if is_float else 'whole '}number from {' to '.join(item.split('..'))}"
+    words = {"text": "text", "path": "a full path that starts with /", "url": "an address such as wss://host/path"}
+    return words.get(item, item)
+
+
+def _meant_value(setting: Setting, value: Any) -> str:
+    """``; did you mean …?`` for a value of the right thought in the wrong form, or an empty string."""
+    default, allowed = setting
+    if isinstance(value, str):
+        if "swaram_" in value:
+            return KEY_ADVICE
+        word = value.strip().lower()
+        words = [item.strip('"') for item in allowed if item.startswith('"')]
+        meant = _from_word(word, get_close_matches(word, words, 1, 0.5))
+    elif isinstance(default, list):
+        meant = value
+    elif isinstance(default, bool) and value in (0, 1):
+        meant = bool(value)
+    elif isinstance(value, float) and value.is_integer():
+        meant = int(value)
+    else:
+        meant = None
+    if isinstance(default, list):
+        return f"; did you mean {shown([meant])}?" if _fits(meant, allowed, default[0]) else ""
+    return f"; did you mean {shown(meant)}?" if _fits(meant, allowed, default) else ""
+
+
+def _from_word(word: str, close: list[str]) -> Any:
+    """What ``word`` means: the closest of the wanted words; where there is none, a truth or a number; else None."""
+    truths = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+    if close or word in truths:
+        return close[0] if close else truths[word]
+    number = re.fullmatch(r"([+-]?\d+)(\.\d+)?\s*(%|ms|s|hz)?", word)
+    if not number:
+        return None
+    return float(number[1] + number[2]) if number[2] else int(number[1])
+
+
+def url_fault(url: str, schemes: tuple[str, ...]) -> str:
+    """What is wrong with the address ``url``, or an empty string. Where ``wss`` is wanted, it is the service's."""
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port  # a malformed port shows itself when it is read
+    except ValueError:
+        parts, host = urlsplit(""), None
+    if not host:
+        return f"{shown(url)} is no address: the host or the port is malformed"
+    if parts.scheme not in schemes:
+        return f"must start with {' or '.join(f'{scheme}://' for scheme in schemes)}, not {parts.scheme}://"
+    if "wss" not in schemes:
+        return ""
+    if parts.scheme == "ws" and not _LOOPBACK.fullmatch(host):
+        return (
+            f"ws:// sends the key in the clear: only to this machine itself; did you mean wss{url.removeprefix('ws')}?"
+        )
+    if parts.username or parts.password or re.search(r"key=|swaram_", url):
+        return "must not hold a key: addresses end up in logs; see [credentials]"
+    if parts.fragment or re.search(r"(^|&)model=", parts.query):
+        return "the model is the setting service.model, and there is no #fragment"
+    return ""
+
+
+def syntax_hint(line: str) -> str:
+    """What people mean who write ``line``. The line itself is not quoted: it may hold a key."""
+    found = re.match(r"\s*[\w.\"-]+\s*(=?)\s*(.?\w*)", line)
+    if not found or not found[1]:
+        return "; a setting is written: name = value"
+    if found[2].lower() in ("true", "false", "yes", "no", "on", "off"):
+        return "; did you mean true or false, in small letters?"
+    if re.match(r"[^\W\d]|[/'“”‘’«]", found[2]):
+        return '; text stands in straight double quotes: name = "value"'
+    return ""

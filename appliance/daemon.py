@@ -1,0 +1,361 @@
+"""The composition root: builds every part, joins them, and runs them in one TaskGroup.
+
+Rules are elsewhere: of turns in ``turn/``, of the protocol in ``realtime/``; ``turns.py`` carries them out. What stands
+here is who talks to whom, which light is shown, and how the box stops.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+from urllib.parse import quote
+
+from appliance.audio.earcons import Earcon, earcon
+from appliance.audio.format import frames_from_ms, frames_from_s
+from appliance.audio.microphone import Microphone, MicrophoneEvent, MicrophoneLost, MicrophoneOpened
+from appliance.audio.player import Player
+from appliance.audio.ring import Ring
+from appliance.audio.speaker import Speaker, SpeakerEvent, SpeakerLost, SpeakerOpened
+from appliance.audio.uplink import Uplink
+from appliance.audio.utterance import Utterance
+from appliance.audio.wire import Opened
+from appliance.config import Config
+from appliance.edge import credentials, tools
+from appliance.edge.control import ControlServer
+from appliance.edge.dial import LinkSettings
+from appliance.edge.link import Link, LinkEvent, LinkState
+from appliance.edge.panel import Panel
+from appliance.realtime import events
+from appliance.turn import vocabulary as v
+from appliance.turn.gestures import Gesture, Gestures, Press, Release
+from appliance.turn.lights import Conditions, Fault, arbiter
+from appliance.turn.machine import Machine
+from appliance.turns import Parts, Times, Turns
+
+log = logging.getLogger(__name__)
+
+RING_SLACK_MS: Final = 100
+"""Kept beyond the pre-roll while idle: a press is looked at a little after it happened, and its pre-roll must still be
+there."""
+
+STOP_FADE_S: Final = 0.1
+"""What a reply gets to fade when the box stops (ruling 18)."""
+
+
+class Daemon:
+    """One box. Build it inside a running event loop, then ``await run()``.
+
+    Public attributes are for the commands that watch a box, and for tests.
+    """
+
+    def __init__(self, config: Config, *, credential: Callable[[], Awaitable[str]] | None = None) -> None:
+        """``credential`` replaces the configured key (the demo's own service takes any)."""
+        self.config = config
+        talk, speaker = config.talk, config.speaker
+        self.ring = Ring(
+            frames_from_s(talk.keep_s) + frames_from_ms(RING_SLACK_MS),
+            idle_frames=frames_from_ms(talk.pre_roll_ms + RING_SLACK_MS),
+        )
+        self.machine = Machine(turn_settings(config))
+        self.uplink = Uplink(talk.append_ms)
+        self.utterance = Utterance(self.ring)
+        self.player = Player(speaker.prebuffer_ms, speaker.reply_buffer_s, speaker.volume)
+        self.microphone = Microphone(config.microphone, self.ring, self._on_microphone)
+        self.speaker = Speaker(speaker, self.player, self._on_speaker)
+        self.tools = tools.Tools([tools.get_time(), tools.set_volume(self._set_volume)])
+        self.link = Link(
+            link_settings(config),
+            session_settings(config, self.tools),
+            credential or self._configured_key,
+            self._next_audio,
+            self._audio_sent,
+            self._on_link,
+        )
+        times = Times(talk.pre_roll_ms / 1000, talk.echo_tail_ms / 1000)
+        sounds = {sound: earcon(Earcon(sound.value)) for sound in v.Sound} if config.panel.earcons else {}
+        parts = Parts(
+            self.machine,
+            self.link,
+            self.uplink,
+            self.utterance,
+            self.player,
+            self.microphone,
+            self.speaker,
+            self.tools,
+            sounds,
+        )
+        self.turns = Turns(parts, times, self._publish)
+        self.turns.on_change = self._show
+        self.microphone.on_audio = self.turns.heard_block
+        self.panel = Panel(config.panel, self._on_edge)
+        self.control = ControlServer(config.control.socket_path, self, captions=config.control.captions)
+        self._gestures: dict[str, Gestures] = {}
+        self._owner: str | None = None
+        self._gesture_timer: asyncio.TimerHandle | None = None
+        self._microphone_fault = self._speaker_fault = self._speaker_seen = False
+        self._shown: dict[str, Any] = {}
+        self._stop = asyncio.Event()
+        self._changed = asyncio.Event()
+        self.stopping = False
+        self.listeners: list[Callable[[dict[str, Any]], None]] = []
+        """Told what clients may watch, besides the control socket's clients."""
+
+    # ------------------------------------------------------------ running
+
+    async def run(self) -> None:
+        """Until ``stop()``, or until a part fails: nothing dies alone, so its failure ends the whole."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                parts = (self.panel, self.control, self.speaker, self.microphone, self.link)
+                tasks = [group.create_task(part.run(), name=type(part).__name__) for part in parts]
+                await self._stop.wait()
+                await self._wind_down()
+                for task in tasks:
+                    task.cancel()
+        finally:
+            self.turns.close()
+            if self._gesture_timer is not None:
+                self._gesture_timer.cancel()
+            self.panel.close()
+
+    def stop(self) -> None:
+        """Ask ``run`` to end: the reply fades, the session closes, the light goes out."""
+        self._stop.set()
+
+    @property
+    def ready(self) -> bool:
+        """Both ends of the sound are there: a press would be heard, and its answer."""
+        return self.machine.microphone_ready and not self._speaker_fault and self._speaker_seen
+
+    async def until(self, condition: Callable[[], bool], timeout_s: float) -> None:
+        """Wait for a condition on the box, looked at whenever anything happens in it. Raises TimeoutError."""
+        async with asyncio.timeout(timeout_s):
+            while not condition():
+                self._changed.clear()
+                await self._changed.wait()
+
+    async def _wind_down(self) -> None:
+        self.stopping = True
+        self._show()
+        speaking = self.machine.state is v.State.SPEAKING
+        self.turns.happens(v.Stop())
+        if speaking:
+            await asyncio.sleep(STOP_FADE_S)
+
+    async def _configured_key(self) -> str:
+        return credentials.read_key(self.config.credentials.key_file).reveal()
+
+    def _set_volume(self, percent: int) -> int:
+        self.player.volume = percent
+        return percent
+
+    # ------------------------------------------------------------ the button
+
+    def edge(self, down: bool, source: str) -> None:
+        """An edge of the button ``source`` now; the control socket and the demo's keyboard come in here."""
+        self._on_edge(down, asyncio.get_running_loop().time(), source)
+
+    def _on_edge(self, down: bool, at_s: float, source: str) -> None:
+        if down:
+            self.panel.acknowledge()
+        gestures = self._gestures.get(source)
+        if gestures is None:
+            gestures = self._gestures[source] = Gestures(self.config.talk.debounce_ms / 1000, source)
+        for gesture in gestures.edge(down, at_s):
+            self._on_gesture(gesture)
+        self._arm_gestures()
+
+    def _on_gesture(self, gesture: Gesture) -> None:
+        """With several buttons the one that pressed owns the hold (ruling 23)."""
+        match gesture:
+            case Press(at_s, source) if self._owner is None:
+                self._owner = source
+                log.debug("pressed: %s", source)
+                self.turns.happens(v.Press(at_s))
+            case Release(at_s, source) if self._owner == source:
+                self._owner = None
+                self.turns.happens(v.Release(at_s))
+
+    def _arm_gestures(self) -> None:
+        if self._gesture_timer is not None:
+            self._gesture_timer.cancel()
+            self._gesture_timer = None
+        due = [gestures.deadline_s for gestures in self._gestures.values() if gestures.deadline_s is not None]
+        if due:
+            self._gesture_timer = asyncio.get_running_loop().call_at(min(due), self._gestures_due)
+
+    def _gestures_due(self) -> None:
+        now_s = asyncio.get_running_loop().time()
+        for gestures in self._gestures.values():
+            for gesture in gestures.tick(now_s):
+                self._on_gesture(gesture)
+        self._arm_gestures()
+
+    # ------------------------------------------------------------ what the parts report
+
+    def _next_audio(self) -> bytes | None:
+        return self.turns.next_audio()
+
+    def _audio_sent(self) -> None:
+        self.turns.audio_sent()
+
+    def _on_link(self, event: LinkEvent) -> None:
+        self.turns.on_link(event)
+        self._show()
+
+    def _on_microphone(self, event: MicrophoneEvent) -> None:
+        match event:
+            case MicrophoneOpened():
+                self._microphone_fault = False
+            case MicrophoneLost():
+                self._microphone_fault = True
+        self.turns.on_microphone(event)
+
+    def _on_speaker(self, event: SpeakerEvent) -> None:
+        match event:
+            case SpeakerOpened():
+                self._speaker_fault, self._speaker_seen = False, True
+            case SpeakerLost():
+                self._speaker_fault = True
+        self.turns.on_speaker(event)
+        self._show()
+
+    # ------------------------------------------------------------ what the box shows
+
+    def conditions(self) -> Conditions:
+        """Everything that is so, for the light."""
+        state, link_state = self.machine.state, self.link.state
+        faults = set()
+        if self._microphone_fault:
+            faults.add(Fault.MICROPHONE)
+        if self._speaker_fault:
+            faults.add(Fault.SPEAKER)
+        if link_state is LinkState.LATCHED and self.link.verdict is not None:
+            fault = self.link.verdict.class_.fault
+            if fault:
+                faults.add(Fault(fault))
+        return Conditions(
+            stopping=self.stopping,
+            listening=state is v.State.LISTENING,
+            hold_ending=self.turns.warning,
+            speaking=state is v.State.SPEAKING,
+            faults=frozenset(faults),
+            waiting=state in (v.State.SENDING, v.State.WAITING),
+            connecting=link_state is LinkState.CONNECTING,
+            retrying=link_state is LinkState.RETRYING,
+            ready=self.machine.microphone_ready,
+            idle_glow=self.config.panel.idle_glow,
+        )
+
+    def _show(self) -> None:
+        self._changed.set()
+        pattern = arbiter(self.conditions())
+        self.panel.show(pattern)
+        shown = {"state": self.machine.state.value, "link": self.link.state.name.lower(), "light": pattern.name.lower()}
+        if shown != self._shown:
+            self._shown = shown
+            self._publish({"event": "state", **shown})
+
+    def _publish(self, event: dict[str, Any]) -> None:
+        self.control.publish(event)
+        for listener in self.listeners:
+            listener(event)
+
+    # ------------------------------------------------------------ the control socket
+
+    def status(self) -> dict[str, Any]:
+        """What ``ctl status`` shows: plain values, no secrets, nothing that was said."""
+        verdict = self.link.verdict
+        return {
+            **self._shown,
+            "turn": self.machine.number,
+            "last_turn": self.turns.last,
+            "fault": verdict.line if verdict is not None else None,
+            "microphone": _device(self.microphone.device),
+            "speaker": _device(self.speaker.device),
+            "volume": self.config.speaker.volume,
+        }
+
+    def quiet(self) -> None:
+        """``ctl stop``: the reply and the turn end, the daemon does not."""
+        self.turns.happens(v.Stop())
+
+    def retry(self) -> None:
+        """``ctl retry``: one attempt to connect now, whatever the backoff says."""
+        self.link.want()
+        if self.machine.state is v.State.READY:
+            self.link.release()
+
+
+def _device(opened: Opened | None) -> dict[str, Any] | None:
+    if opened is None:
+        return None
+    return {"name": opened.name, "usb_port": opened.usb_port, "hz": opened.hz, "channels": opened.channels}
+
+
+def turn_settings(config: Config) -> v.TurnSettings:
+    """The turn machine's times, in seconds."""
+    talk = config.talk
+    return v.TurnSettings(
+        mode=v.Mode(talk.mode),
+        debounce_s=talk.debounce_ms / 1000,
+        min_hold_s=talk.min_hold_ms / 1000,
+        tap_max_s=talk.tap_max_ms / 1000,
+        second_tap_s=talk.second_tap_ms / 1000,
+        release_tail_s=talk.release_tail_ms / 1000,
+        max_hold_s=talk.max_hold_s,
+        max_hold_warning_s=talk.max_hold_warning_s,
+        no_speech_s=talk.no_speech_s,
+        stale_s=talk.stale_s,
+        answer_s=talk.answer_s,
+        nudge_s=talk.nudge_s,
+        settle_s=talk.settle_ms / 1000,
+        tool_reply_s=talk.tool_reply_s,
+        no_progress_s=talk.no_progress_s,
+    )
+
+
+def link_settings(config: Config) -> LinkSettings:
+    """The link's settings, with the model in the address."""
+    settings = config.link
+    separator = "&" if "?" in config.service.url else "?"
+    return LinkSettings(
+        url=f"{config.service.url}{separator}model={quote(config.service.model, safe='')}",
+        always=settings.connect == "always",
+        connect_timeout_s=settings.connect_timeout_s,
+        configure_timeout_s=settings.configure_timeout_s,
+        ping_interval_s=settings.ping_interval_s,
+        ping_timeout_s=settings.ping_timeout_s,
+        send_timeout_s=settings.send_timeout_s,
+        close_timeout_s=settings.close_timeout_s,
+        idle_close_s=settings.idle_close_s,
+        max_session_s=settings.max_session_s,
+        backoff_first_s=settings.backoff_first_s,
+        backoff_cap_s=settings.backoff_cap_s,
+        max_message_bytes=settings.max_message_bytes,
+        ca_file=settings.ca_file,
+        proxy=settings.proxy,
+    )
+
+
+def session_settings(config: Config, offered: tools.Tools) -> events.SessionSettings:
+    """What a session is opened with."""
+    declared = tuple(events.Tool(tool.name, tool.description, tool.parameters) for tool in offered.declared)
+    return events.SessionSettings(config.service.instructions, config.service.voice, declared)
+
+
+def run(config: Config) -> int:
+    """The ``run`` command: one box until SIGTERM or SIGINT. Returns the exit code."""
+
+    async def main() -> None:
+        daemon = Daemon(config)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, daemon.stop)
+        await daemon.run()
+
+    asyncio.run(main())
+    return 0

@@ -1,0 +1,267 @@
+"""The control socket: how people with ssh, tests and a local page watch and drive the box. A Unix socket, no network.
+
+One JSON object on each line, both ways, ASCII (other letters as ``\\uXXXX``). A client may send any number of requests;
+each is answered by one line, in order::
+
+    {"command": "status"}                     {"ok": true, "status": {"state": "ready", "light": "ready", …}}
+    {"command": "press"}                      {"ok": true}      the button goes down, as far as the box can tell
+    {"command": "release"}                    {"ok": true}      and up; on the same connection or another
+    {"command": "tap"}                        {"ok": true}      both at once
+    {"command": "stop"}                       {"ok": true}      the reply and the turn end; the daemon does not
+    {"command": "retry"}                      {"ok": true}      try to connect now
+    {"command": "watch"}                      {"ok": true, "status": {…}}, then events for as long as the client reads
+    {"command": "watch", "captions": true}    the same with both transcripts, where ``control.captions`` allows it
+    anything else                             {"ok": false, "error": "one line for a person"}
+
+Every event has ``event``, its kind, and ``time_s``, monotonic seconds::
+
+    {"event": "state", "time_s": 81.204, "state": "listening", "link": "connecting", "light": "listening"}
+    {"event": "turn", "time_s": 90.115, "turn": 3, "outcome": "answered", …}
+    {"event": "caption", "time_s": 86.318, "side": "box", "text": "…"}
+
+A press holds until its release or ``talk.max_hold_s``, whoever disconnects. Who may use the socket is a matter of its
+file: mode 0660, the daemon's group. A press opens a microphone, so the log names the user id behind it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import json
+import logging
+import os
+import socket
+import stat
+import struct
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Protocol
+
+from appliance.errors import UnavailableError
+
+log = logging.getLogger(__name__)
+
+SOURCE: Final = "control socket"
+"""What the handler is told as the source of an edge: one button, however many connections press it."""
+
+CAPTION: Final = "caption"
+"""The kind of event that holds what was said: only for watchers that asked, and only if the owner allows it."""
+
+LONGEST_REQUEST_BYTES: Final = 4096
+"""Fifty times the longest request there is."""
+
+MOST_CLIENTS: Final = 32
+"""At once. A page, a few terminals, a test: far more than there are, few enough for the box's memory."""
+
+SLOW_BYTES: Final = 65_536
+"""Unread events, beyond what the kernel holds, after which a watcher is dropped: some hundred events."""
+
+SOCKET_MODE: Final = 0o660
+FOLDER_MODE: Final = 0o750
+
+
+class Handler(Protocol):
+    """What the socket drives. Called on the loop; nothing may block."""
+
+    def status(self) -> Mapping[str, Any]:
+        """Everything worth knowing now, as JSON values."""
+
+    def edge(self, down: bool, source: str) -> None:
+        """The button ``source`` went down or up, now."""
+
+    def quiet(self) -> None:
+        """End the reply and the turn."""
+
+    def retry(self) -> None:
+        """Try to connect now."""
+
+
+class ControlServer:
+    """The server. Build it, ``await run()`` it, ``publish`` to it from the loop's thread."""
+
+    def __init__(self, path: str, handler: Handler, *, captions: bool) -> None:
+        """``captions``: the owner allows local clients to read along."""
+        self._path = path
+        self._captions = captions
+        self._handler = handler
+        self._clients = 0
+        self._watchers: dict[asyncio.StreamWriter, bool] = {}
+        """Those who watch; True: with captions."""
+        self.listening = asyncio.Event()
+        """Set when clients can connect."""
+        self._actions: dict[str, Callable[[], None]] = {
+            "press": lambda: handler.edge(True, SOURCE),
+            "release": lambda: handler.edge(False, SOURCE),
+            "tap": self._tap,
+            "stop": handler.quiet,
+            "retry": handler.retry,
+        }
+
+    def publish(self, event: Mapping[str, Any]) -> None:
+        """Tell everybody who watches. ``event`` holds JSON values and the kind as ``event``; ``time_s`` is added."""
+        is_caption = event["event"] == CAPTION
+        watchers = [writer for writer, captions in self._watchers.items() if captions or not is_caption]
+        if not watchers:
+            return
+        line = _line({"event": event["event"], "time_s": round(time.monotonic(), 3), **event})
+        for writer in watchers:
+            writer.write(line)
+            if writer.transport.get_write_buffer_size() > SLOW_BYTES:
+                log.info("control socket: a client that watches does not read; it is dropped")
+                del self._watchers[writer]
+                writer.transport.abort()
+
+    async def run(self) -> None:
+        """Serve until cancelled, then remove the socket. Raises UnavailableError if another daemon listens there.
+
+        A socket that cannot be made for another reason is one line in the log: the box works without it.
+        """
+        listener = self._bind()
+        if listener is None:
+            await asyncio.Event().wait()
+            return
+        made = os.stat(self._path).st_ino
+        try:
+            async with asyncio.TaskGroup() as clients:
+
+                def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+                    if not self.listening.is_set():
+                        # Accepted in the turn of the loop in which the server ends.
+                        writer.transport.abort()
+                        return
+                    clients.create_task(self._serve(reader, writer), name="control client")
+
+                # Before, not after: asyncio listens before it first lets anybody else run, and a client may be there by then.
+                self.listening.set()
+                server = await asyncio.start_unix_server(connected, sock=listener, limit=LONGEST_REQUEST_BYTES)
+                try:
+                    await asyncio.Event().wait()
+                finally:
+                    self.listening.clear()
+                    server.close()
+        finally:
+            # Python 3.13 removes the file itself; and it may be another daemon's by now.
+            with contextlib.suppress(OSError):
+                if os.stat(self._path).st_ino == made:
+                    os.unlink(self._path)
+
+    def _bind(self) -> socket.socket | None:
+        """The socket, bound and not yet listening; None, with a line in the log, if that is not possible."""
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            os.makedirs(os.path.dirname(self._path), FOLDER_MODE, exist_ok=True)
+            _remove_stale(self._path)
+            listener.bind(self._path)
+            # Before it listens nobody can connect, so there is no moment with other rights.
+            os.chmod(self._path, SOCKET_MODE)
+        except OSError as error:
+            listener.close()
+            reason = error.strerror or str(error)
+            log.error("no control socket: %s: %s; set control.socket to a path that can be made", self._path, reason)
+            return None
+        except BaseException:
+            listener.close()
+            raise
+        return listener
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One client, until it goes, sends too long a line, or the server ends."""
+        self._clients += 1
+        try:
+            if self._clients > MOST_CLIENTS:
+                writer.write(_refusal(f"more than {MOST_CLIENTS} clients at once"))
+                await writer.drain()
+                return
+            while line := await reader.readline():
+                writer.write(self._answer(line, writer))
+                await writer.drain()
+        except ValueError:
+            # What readline raises for a line beyond the limit; where the next one begins is not known.
+            writer.write(_refusal(f"a request has at most {LONGEST_REQUEST_BYTES} bytes"))
+        except OSError:
+            # The client has gone: its business.
+            pass
+        except asyncio.CancelledError:
+            # The server ends; who has not read by now does not keep the box from stopping.
+            writer.transport.abort()
+            raise
+        finally:
+            self._clients -= 1
+            self._watchers.pop(writer, None)
+            writer.close()
+
+    def _answer(self, line: bytes, writer: asyncio.StreamWriter) -> bytes:
+        try:
+            request = json.loads(line)
+        except (ValueError, RecursionError):
+            return _refusal("a request is one JSON object on one line")
+        if not isinstance(request, dict) or not isinstance(command := request.get("command"), str):
+            return _refusal('a request is an object such as {"command": "status"}')
+        try:
+            return self._carry_out(command, request.get("captions") is True, writer)
+        except Exception:
+            # A fault of ours in one command: the client hears of it, the box goes on.
+            log.exception("control socket: %s failed", command)
+            return _refusal("internal fault; the log has it")
+
+    def _carry_out(self, command: str, captions: bool, writer: asyncio.StreamWriter) -> bytes:
+        match command:
+            case "status":
+                return _line({"ok": True, "status": self._handler.status()})
+            case "watch":
+                if captions and not self._captions:
+                    return _refusal("captions are off; control.captions = true in the configuration allows them")
+                answer = _line({"ok": True, "status": self._handler.status()})
+                self._watchers[writer] = captions
+                return answer
+        action = self._actions.get(command)
+        if action is None:
+            return _refusal(f"unknown command; there are: status, watch, {', '.join(self._actions)}")
+        if command in ("press", "tap"):
+            log.info("control socket: %s by user id %d", command, _user_id(writer))
+        action()
+        return _line({"ok": True})
+
+    def _tap(self) -> None:
+        self._handler.edge(True, SOURCE)
+        self._handler.edge(False, SOURCE)
+
+
+def _remove_stale(path: str) -> None:
+    """Remove the socket that a killed daemon has left.
+
+    Raises UnavailableError if somebody listens on it, and OSError if it is not a socket, or not ours to remove.
+    """
+    try:
+        if not stat.S_ISSOCK(os.stat(path).st_mode):
+            raise FileExistsError(errno.EEXIST, "is there and is no socket")
+    except FileNotFoundError:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        # Full queues block, too; no answer at once means that nobody listens, or nobody who will be missed.
+        probe.setblocking(False)
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            os.unlink(path)
+            return
+        except BlockingIOError:
+            pass
+    raise UnavailableError(f"another daemon runs already: it listens on {path}")
+
+
+def _user_id(writer: asyncio.StreamWriter) -> int:
+    """Who is at the other end, as the kernel knows it (SO_PEERCRED: pid, uid, gid)."""
+    credentials = struct.Struct("3i")
+    peer = writer.get_extra_info("socket")
+    user: int = credentials.unpack(peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, credentials.size))[1]
+    return user
+
+
+def _line(message: Mapping[str, Any]) -> bytes:
+    return json.dumps(message).encode("ascii") + b"\n"
+
+
+def _refusal(error: str) -> bytes:
+    return _line({"ok": False, "error": error})

@@ -1,0 +1,215 @@
+"""One frozen dataclass per event of the service's protocol, in both directions.
+
+Names are the wire's in CamelCase; ``codec.py`` has their JSON form. Audio is int16 little-endian mono PCM at 24 kHz, as
+bytes and no longer base64; the service may cut it anywhere, also within a sample. Ids are the service's, opaque.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+DEFAULT_VOICE = "mal-female"
+"""What the service speaks with when nobody says otherwise."""
+
+# ---------------------------------------------------------------- what a session is set to
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A function that the model may call. ``parameters`` is its JSON Schema: plain dicts, lists, texts and numbers."""
+
+    name: str
+    description: str
+    parameters: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class SessionSettings:
+    """The settings of one session, fixed once audio has been sent.
+
+    ``tool_choice``: ``auto``, ``none`` or ``required``. ``turn_detection``: None leaves it out of the message, and the
+    service's own, automatic, detection is in force.
+    """
+
+    instructions: str = ""
+    voice: str = DEFAULT_VOICE
+    tools: tuple[Tool, ...] = ()
+    tool_choice: str = "auto"
+    turn_detection: Mapping[str, object] | None = None
+
+
+# ---------------------------------------------------------------- what a client sends
+
+
+@dataclass(frozen=True, slots=True)
+class SessionUpdate:
+    """The settings: the first message of a session, once."""
+
+    settings: SessionSettings
+
+
+@dataclass(frozen=True, slots=True)
+class InputAudioBufferAppend:
+    """A piece of the person's voice."""
+
+    audio: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class InputAudioBufferCommit:
+    """The person has finished. Premium ignores it."""
+
+
+@dataclass(frozen=True, slots=True)
+class InputAudioBufferClear:
+    """Forget the audio that has not been committed. Premium ignores it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseCreate:
+    """Reply now. Premium ignores it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseCancel:
+    """Stop a reply. ``response_id`` None: whichever is in progress."""
+
+    response_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionCallOutput:
+    """A tool's result, ``output`` being JSON text. On the wire it is a ``conversation.item.create``."""
+
+    call_id: str
+    output: str
+
+
+ClientEvent: TypeAlias = (
+    SessionUpdate
+    | InputAudioBufferAppend
+    | InputAudioBufferCommit
+    | InputAudioBufferClear
+    | ResponseCreate
+    | ResponseCancel
+    | FunctionCallOutput
+)
+
+# ---------------------------------------------------------------- what a client receives
+
+
+@dataclass(frozen=True, slots=True)
+class SessionCreated:
+    """The service is there, sent on connecting. ``session``: its settings before ours."""
+
+    session: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class SessionUpdated:
+    """Our settings are in force. ``session``: the effective ones."""
+
+    session: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechStarted:
+    """The service hears the person begin to speak. On the wire an ``input_audio_buffer`` event."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechStopped:
+    """The service hears a pause. On the wire an ``input_audio_buffer`` event."""
+
+
+@dataclass(frozen=True, slots=True)
+class InputTranscriptionCompleted:
+    """What the person said, a whole turn in one event."""
+
+    item_id: str
+    transcript: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationItemCreated:
+    """An item was added. ``role`` is None for one that nobody said (a tool's result); ``text`` has its text parts."""
+
+    role: str | None
+    text: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseCreated:
+    """A reply begins."""
+
+    response_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class OutputAudioDelta:
+    """A piece of a reply's audio; may be of any length, also none."""
+
+    response_id: str
+    item_id: str
+    audio: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class OutputTranscriptDelta:
+    """A piece of a reply's text. ``response_id`` None: the service did not say whose."""
+
+    response_id: str | None
+    delta: str
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionCallArgumentsDone:
+    """The model wants a tool. ``arguments`` is JSON text, not read. ``response_id`` None: the service did not say."""
+
+    response_id: str | None
+    name: str
+    call_id: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseDone:
+    """A reply is over. ``status``: ``completed``, ``cancelled``, ``failed``, ``incomplete``; "" if nothing was said."""
+
+    response_id: str
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorEvent:
+    """Something went wrong; most leave the connection open. A part is "" if the service did not say it."""
+
+    type: str
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownEvent:
+    """An event of a newer service."""
+
+    type: str
+
+
+ServerEvent: TypeAlias = (
+    SessionCreated
+    | SessionUpdated
+    | SpeechStarted
+    | SpeechStopped
+    | InputTranscriptionCompleted
+    | ConversationItemCreated
+    | ResponseCreated
+    | OutputAudioDelta
+    | OutputTranscriptDelta
+    | FunctionCallArgumentsDone
+    | ResponseDone
+    | ErrorEvent
+    | UnknownEvent
+)

@@ -1,0 +1,304 @@
+"""The light language: what the box shows, as pure functions of time.
+
+One LED of one colour says everything; colour only repeats it. Each pattern has two columns: ``brightness`` for an LED
+that can be dimmed, ``is_lit`` for one that can only be switched. In each column no two patterns differ only in
+brightness or only in rate (a wait is one pattern, whatever it waits for), and nothing flashes faster than 2.5 Hz. The
+one exception is the table's own: ready glows faintly where listening is fully lit, with a sixteenth of the light, as a
+television stands by. An LED that cannot be dimmed has a slow lighthouse instead.
+
+===================  ===================================  =========================================  ==============
+pattern              dimmed                               switched, where it differs                 colour
+===================  ===================================  =========================================  ==============
+starting             one slow fade in, again if it lasts  three flashes, each longer                 white
+ready                faint steady glow                    1 s lit in 4                               green
+ready, no glow       off                                                                             (off)
+invite               slow double blip                                                                green
+listening            steady full                                                                     green
+listening, ending    full, winks twice                                                               green
+wait, retrying       even slow blink, 1 Hz                                                           blue, amber
+speaking             slow breath                          lit, a short gap every 1.8 s               blue
+mute                 one short blip every 4 s                                                        red
+fault N              N flashes of 250 ms, pause of 1.5 s                                             red
+stopping             one quick fade out                   one flash                                  white
+===================  ===================================  =========================================  ==============
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final, Protocol
+
+FRAME_S: Final = 0.04
+"""Between two frames of a fade: 25 a second, as in films. A breath costs 25 wake-ups a second, a steady light none."""
+
+GLOW: Final = 0.06
+"""Duty cycle that says ready: seen across a lit room, no lamp in a dark one. Not measured on a wired box yet."""
+
+_LOWEST_BREATH: Final = 0.25
+"""Of the seen brightness: a breath never goes out, off means no power."""
+
+_BLIP_S: Final = 0.12
+"""Shorter blips are missed by who blinks; at 0.25 s it would be a fault's flash."""
+
+Colour = tuple[float, float, float]
+"""Red, green, blue, each 0 to 1, before the brightness."""
+
+WHITE: Final[Colour] = (1.0, 1.0, 1.0)
+GREEN: Final[Colour] = (0.0, 1.0, 0.0)
+BLUE: Final[Colour] = (0.0, 0.0, 1.0)
+RED: Final[Colour] = (1.0, 0.0, 0.0)
+AMBER: Final[Colour] = (1.0, 0.4, 0.0)
+"""Less green than a screen's amber: a green LED is the brighter of the two. Not measured on a wired box yet."""
+
+
+class Wave(Protocol):
+    """The light of one pattern over time."""
+
+    def level(self, elapsed_s: float) -> float:
+        """Duty cycle, 0 to 1, at ``elapsed_s`` (not negative) since the pattern began."""
+        ...
+
+    def next_change_s(self, elapsed_s: float) -> float | None:
+        """Seconds (more than 0) from ``elapsed_s`` to the next visible change; None: there is none."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Steady:
+    """Always the same."""
+
+    duty: float
+
+    def level(self, elapsed_s: float) -> float:
+        return self.duty
+
+    def next_change_s(self, elapsed_s: float) -> float | None:
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Flashes:
+    """Fully lit and dark by turns, again and again. ``runs_s``: seconds lit, dark, lit, dark …, an even number."""
+
+    runs_s: tuple[float, ...]
+
+    def level(self, elapsed_s: float) -> float:
+        return float(self._run(elapsed_s)[0] % 2 == 0)
+
+    def next_change_s(self, elapsed_s: float) -> float | None:
+        return self._run(elapsed_s)[1]
+
+    def _run(self, elapsed_s: float) -> tuple[int, float]:
+        """Index of the run at ``elapsed_s``, and seconds until it ends."""
+        left_s = elapsed_s % sum(self.runs_s)
+        for index, run_s in enumerate(self.runs_s):
+            if left_s < run_s:
+                return index, run_s - left_s
+            left_s -= run_s
+        # Only rounding leads here, at the very end of the cycle: the next one begins.
+        return 0, self.runs_s[0]
+
+
+@dataclass(frozen=True, slots=True)
+class OneFlash:
+    """Lit for ``lit_s``, then dark for good."""
+
+    lit_s: float
+
+    def level(self, elapsed_s: float) -> float:
+        return float(elapsed_s < self.lit_s)
+
+    def next_change_s(self, elapsed_s: float) -> float | None:
+        return self.lit_s - elapsed_s if elapsed_s < self.lit_s else None
+
+
+@dataclass(frozen=True, slots=True)
+class FadeIn:
+    """From dark to full in ``period_s``, then from dark again: a light that stayed full would say "speak"."""
+
+    period_s: float
+
+    def level(self, elapsed_s: float) -> float:
+        return _duty(elapsed_s % self.period_s / self.period_s)
+
+    def next_change_s(self, elapsed_s: float) -> float | None:
+        return FRAME_S
+
+
+@dataclass(frozen=True, slots=True)
+class FadeOut:
+    """From full to dark in ``fade_s``, then dark for good."""
+
+    fade_s: float
+
+    def level(self, elapsed_s: float) -> float:
+        return _duty(max(0.0, 1 - elapsed_s / self.fade_s))
+
+    def next_change_s(self, elapsed_s: float) -> float | None:
+        return min(FRAME_S, self.fade_s - elapsed_s) if elapsed_s < self.fade_s else None
+
+
+@dataclass(frozen=True, slots=True)
+class Breath:
+    """Slowly down and up, beginning at full."""
+
+    period_s: float
+
+    def level(self, elapsed_s: float) -> float:
+        wave = (1 + math.cos(2 * math.pi * elapsed_s / self.period_s)) / 2
+        return _duty(_LOWEST_BREATH + (1 - _LOWEST_BREATH) * wave)
+
+    def next_change_s(self, elapsed_s: float) -> float | None:
+        return FRAME_S
+
+
+def _duty(seen: float) -> float:
+    """Duty cycle for a brightness as the eye sees it: about the square (CIE lightness is close to a cube root; a square
+    keeps the dark end from being lost in the steps of a software PWM)."""
+    return seen * seen
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How one pattern looks on each kind of LED."""
+
+    colour: Colour
+    dimmed: Wave
+    switched: Wave
+
+
+def _alike(colour: Colour, *runs_s: float) -> Look:
+    """A pattern that needs no dimming."""
+    return Look(colour, Flashes(runs_s), Flashes(runs_s))
+
+
+def _flashes(count: int) -> Look:
+    """A fault: 250 ms on, 250 ms off, ``count`` times, then 1.5 s pause."""
+    return _alike(RED, *(0.25, 0.25) * (count - 1), 0.25, 0.25 + 1.5)
+
+
+class Pattern(Enum):
+    """Everything the light can say. The methods take seconds since the pattern began to be shown."""
+
+    STARTING = Look(WHITE, FadeIn(3.0), Flashes((0.15, 0.35, 0.4, 0.35, 0.9, 0.85)))
+    READY = Look(GREEN, Steady(GLOW), Flashes((1.0, 3.0)))
+    READY_DARK = Look(GREEN, Steady(0.0), Steady(0.0))
+    """Ready where the owner wants no glow (``panel.idle_glow``)."""
+    INVITE = _alike(GREEN, _BLIP_S, 0.33, _BLIP_S, 2.43)
+    LISTENING = Look(GREEN, Steady(1.0), Steady(1.0))
+    LISTENING_ENDING = _alike(GREEN, 0.3, 0.15, 1.05, 0.15)
+    """Listening; the longest hold is nearly over."""
+    WAIT = _alike(BLUE, 0.5, 0.5)
+    RETRYING = _alike(AMBER, 0.5, 0.5)
+    """A wait for the connection, after it has failed."""
+    SPEAKING = Look(BLUE, Breath(3.0), Flashes((1.5, 0.3)))
+    MUTE = _alike(RED, _BLIP_S, 4.0 - _BLIP_S)
+    FAULT_KEY = _flashes(1)
+    FAULT_MICROPHONE = _flashes(2)
+    FAULT_ACCOUNT = _flashes(3)
+    FAULT_SPEAKER = _flashes(4)
+    FAULT_CLOCK = _flashes(5)
+    FAULT_NETWORK = _flashes(6)
+    FAULT_SETUP = _flashes(7)
+    STOPPING = Look(WHITE, FadeOut(0.4), OneFlash(0.4))
+
+    @property
+    def colour(self) -> Colour:
+        """What an RGB LED shows, times the brightness."""
+        return self.value.colour
+
+    def brightness(self, elapsed_s: float) -> float:
+        """Duty cycle, 0 to 1, of an LED that can be dimmed."""
+        return self.value.dimmed.level(elapsed_s)
+
+    def frame_interval_s(self, elapsed_s: float) -> float | None:
+        """Seconds until ``brightness`` next changes visibly; None: it does not."""
+        return self.value.dimmed.next_change_s(elapsed_s)
+
+    def is_lit(self, elapsed_s: float) -> bool:
+        """Whether an LED without dimming is on."""
+        return bool(self.value.switched.level(elapsed_s))
+
+    def switch_interval_s(self, elapsed_s: float) -> float | None:
+        """Seconds until ``is_lit`` next changes; None: it does not."""
+        return self.value.switched.next_change_s(elapsed_s)
+
+
+class Fault(Enum):
+    """What somebody has to be called for. The value is the number of flashes."""
+
+    KEY = 1
+    MICROPHONE = 2
+    ACCOUNT = 3
+    SPEAKER = 4
+    CLOCK = 5
+    NETWORK = 6
+    SETUP = 7
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """Everything that is so at one moment; any combination is possible."""
+
+    stopping: bool = False
+    """The daemon is ending."""
+    muted: bool = False
+    """The microphone is switched off."""
+    listening: bool = False
+    """What is said now is for the service: from the press to the release, whatever the connection does."""
+    hold_ending: bool = False
+    """Listening will be cut off soon; means nothing unless ``listening``."""
+    speaking: bool = False
+    """An answer sounds."""
+    faults: frozenset[Fault] = frozenset()
+    """What is broken, hardware that is missing and faults that are latched alike."""
+    waiting: bool = False
+    """A question is on its way, or its answer is awaited."""
+    connecting: bool = False
+    """The connection is being made."""
+    retrying: bool = False
+    """The connection has failed and is tried again."""
+    inviting: bool = False
+    """Open mode: the box listens for somebody to speak."""
+    ready: bool = False
+    """A press would be answered. False until all parts of the box have reported once."""
+    idle_glow: bool = True
+    """The owner wants a glow while ready."""
+
+
+def arbiter(conditions: Conditions) -> Pattern:
+    """The one pattern to show.
+
+    Stopping > mute > listening, speaking > microphone fault > speaker fault > other faults > waiting > connecting,
+    retrying > invite > ready > starting (ruling 23). Where the ruling leaves two at one rank: listening before
+    speaking, because an open microphone is never hidden; retrying before connecting, so that the colour does not change
+    with every attempt; of the other faults the one with the fewest flashes.
+    """
+    ranks = (
+        (conditions.stopping, Pattern.STOPPING),
+        (conditions.muted, Pattern.MUTE),
+        (conditions.listening and conditions.hold_ending, Pattern.LISTENING_ENDING),
+        (conditions.listening, Pattern.LISTENING),
+        (conditions.speaking, Pattern.SPEAKING),
+        *((fault in conditions.faults, pattern) for fault, pattern in _FAULTS),
+        (conditions.waiting, Pattern.WAIT),
+        (conditions.retrying, Pattern.RETRYING),
+        (conditions.connecting, Pattern.WAIT),
+        (conditions.inviting, Pattern.INVITE),
+        (conditions.ready, Pattern.READY if conditions.idle_glow else Pattern.READY_DARK),
+    )
+    return next((pattern for holds, pattern in ranks if holds), Pattern.STARTING)
+
+
+_FAULTS: Final = (
+    (Fault.MICROPHONE, Pattern.FAULT_MICROPHONE),
+    (Fault.SPEAKER, Pattern.FAULT_SPEAKER),
+    (Fault.KEY, Pattern.FAULT_KEY),
+    (Fault.ACCOUNT, Pattern.FAULT_ACCOUNT),
+    (Fault.CLOCK, Pattern.FAULT_CLOCK),
+    (Fault.NETWORK, Pattern.FAULT_NETWORK),
+    (Fault.SETUP, Pattern.FAULT_SETUP),
+)
+"""In the order in which they win: without a microphone no other fault matters to who stands there."""

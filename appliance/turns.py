@@ -1,0 +1,409 @@
+"""Carries out what the turn machine asks for: the one place where link, sound and tools meet.
+
+Parts report here; each report becomes an event of the machine, whose effects ``_carry_out`` interprets in one ``match``.
+Nothing here decides: the rules are in ``turn/rules.py`` and ``realtime/session.py``. Everything runs on the event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from appliance.audio import microphone as mic
+from appliance.audio import speaker as spk
+from appliance.audio.format import frames_from_bytes, s_from_frames
+from appliance.audio.microphone import Microphone
+from appliance.audio.player import Player
+from appliance.audio.speaker import Speaker
+from appliance.audio.uplink import Uplink
+from appliance.audio.utterance import Utterance
+from appliance.edge import link
+from appliance.edge.tools import Tools
+from appliance.figures import TurnFigures
+from appliance.realtime import session as rt
+from appliance.turn import vocabulary as v
+from appliance.turn.machine import Machine
+
+log = logging.getLogger(__name__)
+
+HOLE_WORTH_A_LINE_S: Final = 0.2
+"""A hole in the microphone's sound is said from here on (ruling 20); a shorter one is a click in a syllable."""
+
+PROGRESS_S: Final = 1.0
+"""How often playing is looked after; a tenth of the shortest sensible talk.no_progress_s."""
+
+SILENCE_RETRY_S: Final = 0.01
+"""How soon the writer is asked again for zeros that it has not taken: far below the pace of the zeros themselves."""
+
+HOLE_TOO_LONG_S: Final = 3.0
+"""A hole that no question survives (ruling 20)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """The lengths that belong to sound rather than to turns, in seconds; values and reasons in ``default.toml``."""
+
+    pre_roll_s: float
+    echo_tail_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What turns are made with. ``earcons`` maps each sound to its samples; empty when they are switched off."""
+
+    machine: Machine
+    link: link.Link
+    uplink: Uplink
+    utterance: Utterance
+    player: Player
+    microphone: Microphone
+    speaker: Speaker
+    tools: Tools
+    earcons: Mapping[v.Sound, npt.NDArray[np.int16]]
+
+
+class Turns:
+    """One box's conversation with its parts. ``publish`` is told, as plain data, what clients may watch."""
+
+    def __init__(self, parts: Parts, times: Times, publish: Callable[[dict[str, Any]], None]) -> None:
+        self._parts = parts
+        self._times = times
+        self._publish = publish
+        self._pending: deque[v.Event] = deque()
+        self._busy = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._tool_task: asyncio.Task[None] | None = None
+        self._tool_problem: BaseException | None = None
+        self._underruns = 0
+        self._repeated = ""
+        self._heard_s = 0.0
+        self.figures = TurnFigures(0, 0.0)
+        self.last: dict[str, Any] | None = None
+        """The figures of the last turn that ended; None before the first."""
+        self.ended = 0
+        """Turns that have ended."""
+        self.warning = False
+        """The button has been held nearly too long: the light warns."""
+        self.on_change: Callable[[], None] = lambda: None
+        """Called after anything happened."""
+
+    # ------------------------------------------------------------ the machine
+
+    def happens(self, event: v.Event) -> None:
+        """Feed the machine. What its effects bring about at once waits until all of them are carried out."""
+        self._pending.append(event)
+        if self._busy:
+            return
+        self._busy = True
+        try:
+            while self._pending:
+                for effect in self._parts.machine.handle(self._pending.popleft(), self._now_s()):
+                    self._carry_out(effect)
+                self._check_finished()
+        finally:
+            self._busy = False
+        self._arm()
+
+    def close(self) -> None:
+        """The box stops: no timer and no tool is left behind."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._abort_tools()
+
+    def _now_s(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    def _arm(self) -> None:
+        """Wake up at the machine's next deadline, or for the next zeros, whichever is first."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        due = [self._parts.machine.next_deadline_s, self._parts.uplink.due_s]
+        if due[1] is not None:
+            # Zeros that are due and that the link cannot take yet must not keep the loop spinning.
+            due[1] = max(due[1], self._now_s() + SILENCE_RETRY_S)
+        wanted = [due_s for due_s in due if due_s is not None]
+        if wanted:
+            self._timer = asyncio.get_running_loop().call_at(min(wanted), self._wake)
+        self.on_change()
+
+    def _wake(self) -> None:
+        self._timer = None
+        self._busy = True
+        try:
+            for effect in self._parts.machine.advance(self._now_s()):
+                self._carry_out(effect)
+        finally:
+            self._busy = False
+        due_s = self._parts.uplink.due_s
+        if due_s is not None and due_s <= self._now_s():
+            self._parts.link.kick()
+        while self._pending:
+            self.happens(self._pending.popleft())
+        self._arm()
+
+    # ------------------------------------------------------------ effects
+
+    def _carry_out(self, effect: v.Effect) -> None:
+        parts = self._parts
+        session = parts.link.session
+        match effect:
+            case v.OpenTurn(number):
+                self._open_turn(number, session)
+            case v.CloseTurn(_, outcome):
+                self._close_turn(outcome, session)
+            case v.Connect():
+                parts.link.want()
+            case v.BeginUtterance(at_s):
+                self.figures.pressed_s = at_s
+                parts.utterance.begin(at_s - self._times.pre_roll_s)
+                parts.utterance.not_before(parts.speaker.audible_until_s + self._times.echo_tail_s)
+                parts.uplink.begin(parts.utterance)
+            case v.ResumeUtterance(at_s):
+                parts.utterance.resume(at_s - self._times.pre_roll_s)
+                parts.utterance.not_before(parts.speaker.audible_until_s + self._times.echo_tail_s)
+            case v.EndUtterance(at_s):
+                self.figures.ended_s = at_s
+                parts.utterance.end(at_s)
+                parts.link.kick()
+            case v.RewindUtterance():
+                parts.utterance.rewind()
+                parts.link.kick()
+            case v.OpenUplink():
+                parts.uplink.open()
+                parts.link.kick()
+            case v.StartSilence():
+                parts.uplink.start_silence(self._now_s())
+            case v.StopSilence():
+                parts.uplink.stop_silence()
+            case v.CloseSession():
+                parts.link.close("the service was in speech that nobody would end")
+            case v.Commit() | v.Nudge() | v.Clear() | v.CancelReply() | v.SendToolOutputs() if session is not None:
+                self._tell_service(effect, session)
+            case v.PlayReply():
+                parts.player.play()
+                self._watch_playback()
+            case v.HoldReply():
+                parts.player.hold()
+            case v.DropReply():
+                parts.speaker.flush()
+            case v.RunTools(calls):
+                self._tool_task = asyncio.get_running_loop().create_task(self._run_tools(calls))
+            case v.AbortTools():
+                self._abort_tools()
+            case v.PlayEarcon(sound):
+                self._play_earcon(sound)
+            case v.WarnLongHold():
+                self.warning = True
+            case v.HintHold():
+                log.info("the button was let go at once: keep it pressed while you speak")
+            case v.ReportJam():
+                log.warning("the button is stuck: what was said is sent, further presses count after it is released")
+
+    def _open_turn(self, number: int, session: rt.Session | None) -> None:
+        if number != self.figures.number:
+            self.figures = TurnFigures(number, self._now_s())
+            self._underruns = self._parts.player.underruns
+        if session is not None:
+            session.begin_turn()
+            self.figures.sessions += 1
+
+    def _close_turn(self, outcome: v.Outcome, session: rt.Session | None) -> None:
+        parts, figures = self._parts, self.figures
+        if session is not None:
+            session.end_turn()
+        for response_id in figures.heard.response_ids:
+            figures.heard.played(response_id, parts.speaker.heard_s(response_id))
+        figures.underruns = parts.player.underruns - self._underruns
+        self.last = figures.as_data(outcome.value)
+        log.info("%s", figures.line(outcome.value))
+        self.ended += 1
+        self._publish({"event": "turn", **self.last})
+        parts.uplink.stop()
+        parts.utterance.close()
+        # The next turn's answer is held until its own PlayReply.
+        parts.player.hold()
+        parts.link.release(proven=outcome is v.Outcome.ANSWERED)
+        self.warning = False
+
+    def _tell_service(self, effect: v.Effect, session: rt.Session) -> None:
+        link = self._parts.link
+        match effect:
+            case v.Commit():
+                link.send(session.commit())
+            case v.Nudge():
+                link.send(session.create())
+            case v.Clear():
+                link.send(session.clear())
+            case v.CancelReply(response_id):
+                cancel = session.cancel(response_id, self._now_s())
+                if cancel is not None:
+                    link.send(cancel)
+            case v.SendToolOutputs(outputs):
+                link.send(*session.tool_outputs(outputs))
+
+    def _watch_playback(self) -> None:
+        """Tell the machine about once a second that the reply goes on: a dead speaker must not keep a turn open."""
+        if self._parts.machine.state is not v.State.SPEAKING and not self._busy:
+            return
+        heard_s = sum(self._parts.speaker.heard_s(reply) for reply in self.figures.heard.response_ids)
+        if heard_s > self._heard_s:
+            self.happens(v.PlaybackProgress())
+        self._heard_s = heard_s
+        asyncio.get_running_loop().call_later(PROGRESS_S, self._watch_playback)
+
+    def _play_earcon(self, sound: v.Sound) -> None:
+        samples = self._parts.earcons.get(sound)
+        if samples is None:
+            return
+        self._parts.player.earcon(samples)
+        if sound is v.Sound.LISTENING:
+            # The microphone is live already: zeros take the place of our own sound, so that it is never taken for speech.
+            end_s = self._parts.speaker.audible_until_s
+            self._parts.utterance.mask(end_s - s_from_frames(samples.size), end_s)
+
+    async def _run_tools(self, calls: tuple[v.ToolCall, ...]) -> None:
+        outputs = await self._parts.tools.run([(call.call_id, call.name, call.arguments) for call in calls])
+        self.happens(v.ToolsFinished(outputs))
+
+    def _abort_tools(self) -> None:
+        if self._tool_task is not None:
+            self._tool_task.cancel()
+            self._tool_task = None
+
+    def _check_finished(self) -> None:
+        """The last sample has left: a fact that several causes may bring about, and that counts once."""
+        parts = self._parts
+        if parts.machine.state is v.State.SENDING and parts.link.session is not None and parts.uplink.finished:
+            self.figures.sent_s = self._now_s()
+            self.figures.said_s = parts.utterance.duration_s
+            self._pending.append(v.UtteranceSent())
+
+    # ------------------------------------------------------------ the link
+
+    def next_audio(self) -> bytes | None:
+        """What the link's writer sends next."""
+        return self._parts.uplink.next(self._now_s())
+
+    def audio_sent(self) -> None:
+        """The link's writer has written what ``next_audio`` gave."""
+        if self.figures.first_append_s is None:
+            self.figures.first_append_s = self._now_s()
+        if self._parts.uplink.finished:
+            self.happens_later()
+
+    def happens_later(self) -> None:
+        """Look whether a turn's last sample has left; not from within the machine."""
+        if not self._busy:
+            self._check_finished()
+            if self._pending:
+                self.happens(self._pending.popleft())
+
+    def on_link(self, event: link.LinkEvent) -> None:
+        """Everything the link reports."""
+        match event:
+            case link.Opened():
+                log.info("connected")
+                self._repeated = ""
+                self.happens(v.LinkReady())
+            case link.Lost(verdict, delay_s, was_open):
+                self._log_once(logging.WARNING, verdict.line)
+                if was_open:
+                    self._end_replies()
+                    self.happens(v.LinkLost())
+            case link.Failed(verdict):
+                self._log_once(logging.ERROR, verdict.line)
+                self._end_replies()
+                self.happens(v.LinkFailed())
+            case link.Closed(reason):
+                log.info("connection closed: %s", reason)
+                self._end_replies()
+                self.happens(v.LinkLost())
+            case rt.SpeechBegan():
+                self.happens(v.SpeechBegan())
+            case rt.SpeechEnded():
+                if self.figures.ended_s is None:
+                    self.figures.ended_s = self._now_s()
+                self.happens(v.SpeechEnded())
+            case rt.ReplyBegan(response_id):
+                self.happens(v.ReplyBegan(response_id))
+            case rt.ReplyAudio(response_id, pcm):
+                self._reply_audio(response_id, pcm)
+            case rt.ReplyText(response_id, text):
+                self.figures.heard.said(response_id, text)
+                self._publish({"event": "caption", "side": "box", "text": text})
+            case rt.CallerText(text):
+                self._publish({"event": "caption", "side": "person", "text": text})
+            case rt.ReplyEnded(response_id, status, calls):
+                self._parts.player.end(response_id)
+                tool_calls = tuple(v.ToolCall(call.call_id, call.name, call.arguments) for call in calls)
+                self.happens(v.ReplyEnded(response_id, status, tool_calls))
+            case rt.ServiceSaid(type_, code, message, harmless):
+                log.log(logging.DEBUG if harmless else logging.WARNING, "the service says: %s (%s)", message, code or type_)
+
+    def _reply_audio(self, response_id: str, pcm: bytes) -> None:
+        if self.figures.first_delta_s is None:
+            self.figures.first_delta_s = self._now_s()
+        self.figures.heard.received(response_id, s_from_frames(frames_from_bytes(len(pcm))))
+        self._parts.player.append(response_id, pcm)
+        self.happens(v.ReplyAudio(response_id))
+
+    def _end_replies(self) -> None:
+        """Nothing more of any reply will arrive: what is here plays out."""
+        if (reply := self._parts.machine.reply_in_progress) is not None:
+            self._parts.player.end(reply)
+
+    def _log_once(self, level: int, line: str) -> None:
+        """A fault is one line when it begins, not one per attempt."""
+        log.log(logging.DEBUG if line == self._repeated else level, "%s", line)
+        self._repeated = line
+
+    # ------------------------------------------------------------ sound
+
+    def on_microphone(self, event: mic.MicrophoneEvent) -> None:
+        """Everything the microphone reports."""
+        match event:
+            case mic.MicrophoneOpened(name, hz, channels, note):
+                log.info("microphone: %s, %d Hz, %d channel%s", name, hz, channels, "" if channels == 1 else "s")
+                if note:
+                    log.info("microphone: %s", note)
+                self.happens(v.MicrophoneReady())
+            case mic.MicrophoneLost(reason):
+                log.error("no microphone: %s", reason)
+                self.happens(v.MicrophoneLost())
+            case mic.MicrophoneHole(lost_s):
+                if lost_s >= HOLE_WORTH_A_LINE_S:
+                    log.warning("the microphone lost %.1f s of sound", lost_s)
+                if lost_s >= HOLE_TOO_LONG_S:
+                    self.happens(v.MicrophoneLost())
+                    self.happens(v.MicrophoneReady())
+
+    def heard_block(self) -> None:
+        """The ring has grown: live audio may be due, or the tail complete."""
+        if self._parts.machine.state is not v.State.READY:
+            self._parts.link.kick()
+            self.happens_later()
+
+    def on_speaker(self, event: spk.SpeakerEvent) -> None:
+        """Everything the speaker reports."""
+        match event:
+            case spk.SpeakerOpened(name, hz, channels, note, latency_s):
+                plural = "" if channels == 1 else "s"
+                log.info("speaker: %s, %d Hz, %d channel%s, %.0f ms", name, hz, channels, plural, 1000 * latency_s)
+                if note:
+                    log.info("speaker: %s", note)
+            case spk.SpeakerLost(reason):
+                log.error("no speaker: %s", reason)
+            case spk.ReplyAudible(response_id, _, at_s):
+                if self.figures.audible_s is None:
+                    self.figures.audible_s = at_s
+                self.happens(v.ReplyAudible(response_id))
+            case spk.ReplyDrained(response_id, at_s):
+                asyncio.get_running_loop().call_at(at_s, self.happens, v.ReplyDrained(response_id))

@@ -1,0 +1,51 @@
+"""The command: a service for installers."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import signal
+import sys
+from pathlib import Path
+
+from websockets.asyncio.client import connect
+
+from appliance.realtime import codec, events
+
+
+async def simulate(*arguments: str) -> tuple[asyncio.subprocess.Process, str]:
+    """A running service and its address."""
+    program = (sys.executable, "-m", "appliance", "simulate", "--port", "0", *arguments)
+    process = await asyncio.create_subprocess_exec(*program, stdout=asyncio.subprocess.PIPE)
+    assert process.stdout is not None
+    line = (await process.stdout.readline()).decode()
+    found = re.search(r"ws://127\.0\.0\.1:\d+/\S+?(?=;)", line)
+    assert found, line
+    return process, found.group()
+
+
+async def test_it_serves_until_it_is_stopped(tmp_path: Path) -> None:
+    scenario = tmp_path / "scenario.toml"
+    scenario.write_text('[[connection]]\nstep = [{ on = "ready", do = "close", code = 1013 }]\n', encoding="utf-8")
+    process, url = await simulate("--key", "swaram_test", "--scenario", str(scenario))
+    headers = {"Authorization": "Bearer swaram_test"}
+    async with connect(f"{url}?model=any", additional_headers=headers, proxy=None) as connection:
+        assert isinstance(codec.decode(await connection.recv()), events.SessionCreated)
+        await connection.send(codec.encode(events.SessionUpdate(events.SessionSettings("", ""))))
+        await connection.wait_closed()
+        assert connection.close_code == 1013
+    process.send_signal(signal.SIGTERM)
+    assert await process.wait() == 0
+
+
+async def test_a_bad_scenario_and_a_taken_port_are_one_line_each(tmp_path: Path) -> None:
+    process, url = await simulate()
+    port = url.split(":")[2].split("/")[0]
+    for arguments, code in ((["--scenario", str(tmp_path / "none")], 78), (["--port", port], 69)):
+        program = (sys.executable, "-m", "appliance", "simulate", *arguments)
+        other = await asyncio.create_subprocess_exec(*program, stderr=asyncio.subprocess.PIPE)
+        _, said = await other.communicate()
+        assert other.returncode == code
+        assert len(said.splitlines()) == 1
+    process.send_signal(signal.SIGINT)
+    assert await process.wait() == 0

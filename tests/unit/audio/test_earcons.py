@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from appliance.audio.earcons import Earcon, earcon
+from appliance.audio.format import WIRE_HZ, ms_from_frames
+from appliance.audio.levels import (
+    SILENCE_DBFS,
+    decibel,
+    fade_in,
+    peak_dbfs,
+    rms_dbfs,
+    to_int16,
+    volume_gain,
+)
+
+
+def pitch_hz(samples: npt.NDArray[np.int16]) -> float:
+    """Of the strongest line."""
+    spectrum = np.abs(np.fft.rfft(samples * np.hanning(samples.size), WIRE_HZ))
+    return float(spectrum.argmax())
+
+
+@pytest.mark.parametrize("name", Earcon)
+def test_an_earcon_is_short_clickless_and_where_small_speakers_are_loud(name: Earcon) -> None:
+    samples = earcon(name)
+    assert samples.dtype == np.int16
+    assert 40 <= ms_from_frames(samples.size) <= 150
+    assert abs(int(samples[0])) < 10
+    assert abs(int(samples[-1])) < 10
+    assert -14 < peak_dbfs(samples) <= -11.9
+    spectrum = np.abs(np.fft.rfft(samples.astype(float), WIRE_HZ)) ** 2
+    assert spectrum[380:1_520].sum() / spectrum.sum() > 0.98
+
+
+def test_the_listening_earcon_is_short_for_the_microphone_hears_it() -> None:
+    assert ms_from_frames(earcon(Earcon.LISTENING).size) <= 60
+
+
+def test_contours_differ() -> None:
+    def ends(name: Earcon) -> float:
+        samples = earcon(name)
+        half = samples.size // 2
+        return pitch_hz(samples[half:]) - pitch_hz(samples[:half])
+
+    assert ends(Earcon.LISTENING) > 60
+    assert ends(Earcon.SORRY) < -60
+    assert abs(ends(Earcon.SENT)) < 15
+    middle = earcon(Earcon.ERROR)
+    assert not middle[middle.size // 2 - 200 : middle.size // 2 + 200].any()
+
+
+def test_made_once_and_never_changed() -> None:
+    assert earcon(Earcon.SENT) is earcon(Earcon("sent"))
+    with pytest.raises(ValueError, match="read-only"):
+        earcon(Earcon.SENT)[0] = 1
+
+
+def test_levels() -> None:
+    assert decibel(0.5) == pytest.approx(-6.02, abs=0.01)
+    assert decibel(0.0) == SILENCE_DBFS
+    empty = np.empty(0, dtype=np.int16)
+    zeros = np.zeros(100, dtype=np.int16)
+    assert peak_dbfs(empty) == rms_dbfs(empty) == peak_dbfs(zeros) == rms_dbfs(zeros) == SILENCE_DBFS
+    loudest = np.full(100, -32_768, dtype=np.int16)
+    assert peak_dbfs(loudest) == rms_dbfs(loudest) == 0
+    sine = np.rint(32_767 * np.sin(2 * np.pi * np.arange(2_400) / 24)).astype(np.int16)
+    assert rms_dbfs(sine) == pytest.approx(-3.01, abs=0.01)
+
+
+def test_the_volume_curve_is_silent_at_0_and_untouched_at_100() -> None:
+    assert volume_gain(0) == 0
+    assert volume_gain(100) == 1
+    assert decibel(volume_gain(80)) == pytest.approx(-5.8, abs=0.05)
+    gains = [volume_gain(percent) for percent in range(101)]
+    assert gains == sorted(gains)
+    assert volume_gain(-5) == 0
+    assert volume_gain(140) == 1
+
+
+def test_a_fade_and_its_reverse_add_up() -> None:
+    shape = fade_in(120)
+    assert np.allclose(shape + shape[::-1], 1, atol=1e-6)
+    assert 0 < shape[0] < 0.001
+    assert fade_in(0).size == 0
+
+
+def test_rounding_and_clipping() -> None:
+    assert to_int16(np.array([0.6, -0.6, 40_000, -40_000], dtype=np.float32)).tolist() == [1, -1, 32_767, -32_768]

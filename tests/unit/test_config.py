@@ -1,0 +1,372 @@
+"""The configuration: defaults that obey their own schema, every mistake said at once, no key ever shown."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from appliance import config
+from appliance.commands.config import dump
+from appliance.config_values import objection, redacted
+from appliance.errors import ConfigurationError
+from appliance.toml_source import places
+
+ROOT = Path(__file__).parents[2]
+
+same_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "config.toml"
+
+
+def problems(file: Path, content: str | bytes) -> list[str]:
+    """What loading ``content`` says, without the file's name."""
+    file.write_bytes(content.encode() if isinstance(content, str) else content)
+    with pytest.raises(ConfigurationError) as caught:
+        config.load(file)
+    assert all(problem.startswith(f"{file}:") for problem in caught.value.problems)
+    return [problem.removeprefix(f"{file}:") for problem in caught.value.problems]
+
+
+def fields(kind: type[Any], above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    for name, hint in get_type_hints(kind).items():
+        if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+            yield from fields(hint, (*above, name))
+        else:
+            yield (*above, name), hint
+
+
+def test_dataclasses_and_default_toml_name_the_same_settings() -> None:
+    assert {key for key, _ in fields(config.Config)} == set(config.schema())
+
+
+def test_defaults_have_the_types_of_the_dataclasses() -> None:
+    for key, hint in fields(config.Config):
+        default = config.schema()[key].default
+        expected = (tuple if isinstance(default, list) else type(default)).__name__
+        assert expected in re.findall(r"\w+", str(hint)), key
+
+
+def test_defaults_obey_their_own_ranges() -> None:
+    for key, setting in config.schema().items():
+        assert not objection(setting, setting.default), key
+
+
+def test_every_time_has_a_range_and_a_reason() -> None:
+    where = places((ROOT / "appliance/default.toml").read_text())
+    times = [key for key in config.schema() if key[-1].endswith(("_s", "_ms"))]
+    assert len(times) > 30
+    for key in times:
+        assert re.match(r"# \[[^]]*\d\.\.\d[^]]*\] \w", where[key].comment), key
+
+
+def test_wiring_in_the_readme_is_that_of_the_defaults() -> None:
+    panel = config.load(overrides={}).panel
+    drawing = (ROOT / "README.md").read_text()
+    assert f"GPIO{panel.button.gpio} " in drawing
+    assert [f"GPIO{pin} " in drawing for pin in panel.leds.gpio] == [True]
+
+
+def test_without_a_file_the_defaults_are_in_force(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(config, "SYSTEM_PATH", str(tmp_path / "none.toml"))
+    assert config.source(None) == ""
+    loaded = config.load()
+    assert loaded.talk.mode == "auto"
+    assert loaded.panel.leds.gpio == (27,)
+
+
+def test_the_system_file_is_read_when_it_exists(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file.write_text("[talk]\nmode = 'tap'\n")
+    monkeypatch.setattr(config, "SYSTEM_PATH", str(file))
+    assert config.load().talk.mode == "tap"
+
+
+def test_a_file_holds_only_what_differs_and_overrides_win(file: Path) -> None:
+    file.write_text("[talk]\nanswer_s = 30\nmode = 'tap'\n[panel]\nbutton.gpio = 5\n[microphone]\nchannel = 2\n")
+    loaded = config.load(file, {"talk.mode": "hold", "service.url": "ws://127.0.0.1:1234/v1/realtime"})
+    assert (loaded.talk.mode, loaded.panel.button.gpio, loaded.microphone.channel) == ("hold", 5, 2)
+    assert loaded.service.url == "ws://127.0.0.1:1234/v1/realtime"
+    assert isinstance(loaded.talk.answer_s, float)  # written as 30: seconds are floats all the same
+    assert loaded.talk.tap_max_ms == config.schema()["talk", "tap_max_ms"].default
+
+
+WRONG: dict[str, tuple[str | bytes, list[str]]] = {
+    "misspelt names": (
+        '[talk]\ntap_max = 300\n\n[speaker]\nvolum = 3\n[lnk]\nconnect = "always"\n',
+        [
+            "2: talk.tap_max: no such setting; did you mean talk.tap_max_ms?",
+            "5: speaker.volum: no such setting; did you mean speaker.volume?",
+            "6: lnk: no such table; did you mean link?",
+        ],
+    ),
+    "misplaced names": (
+        'volume = 50\n[microphone]\nmode = "tap"\n[talk.speaker]\nvolume = 5\n',
+        [
+            "1: volume: no such setting; did you mean speaker.volume?",
+            "3: microphone.mode: no such setting; did you mean talk.mode?",
+            "4: talk.speaker: no such table; did you mean speaker?",
+        ],
+    ),
+    "misspelt values": (
+        '[talk]\nmode = "Taap"\n[link]\nconnect = "on_demand"\n',
+        [
+            '2: talk.mode: must be "auto", "hold" or "tap", not "Taap"; did you mean "tap"?',
+            '4: link.connect: must be "on-demand" or "always", not "on_demand"; did you mean "on-demand"?',
+        ],
+    ),
+    "wrong types": (
+        '[speaker]\nvolume = "80%"\nperiod_ms = 10.0\nreply_buffer_s = true\n'
+        '[panel]\nearcons = "yes"\nidle_glow = 1\n[panel.leds]\ngpio = 27\n[service]\nmodel = 5\n',
+        [
+            '2: speaker.volume: must be a whole number from 0 to 100, not "80%"; did you mean 80?',
+            "3: speaker.period_ms: must be a whole number from 5 to 40, not 10.0; did you mean 10?",
+            "4: speaker.reply_buffer_s: must be a number from 10 to 900, not true",
+            '6: panel.earcons: must be true or false, not "yes"; did you mean true?',
+            "7: panel.idle_glow: must be true or false, not 1; did you mean true?",
+            "9: panel.leds.gpio: must be a list such as [27], each of them a whole number from 2 to 27, not 27; "
+            "did you mean [27]?",
+            "11: service.model: must be text, not 5",
+        ],
+    ),
+    "out of range": (
+        "[speaker]\nvolume = 180\nrate_hz = 4000\n[panel.button]\ngpio = 99\n[talk]\nanswer_s = nan\nkeep_s = -inf\n"
+        '[control]\nsocket = "control.sock"\n[microphone]\ndevice = " "\nchannel = 0\n',
+        [
+            "2: speaker.volume: must be a whole number from 0 to 100, not 180",
+            "3: speaker.rate_hz: must be 0 or a whole number from 8000 to 96000, not 4000",
+            "5: panel.button.gpio: must be 0 or a whole number from 2 to 27, not 99",
+            "7: talk.answer_s: must be a number from 2 to 120, not nan",
+            "8: talk.keep_s: must be a number from 5 to 320, not -inf",
+            '10: control.socket: must be "" or a full path that starts with /, not "control.sock"',
+            '12: microphone.device: must be text, not " "',
+            '13: microphone.channel: must be "mix" or a whole number from 1 to 8, not 0',
+        ],
+    ),
+    "contradictions": (
+        "[talk]\nmax_hold_s = 60\nmax_hold_warning_s = 60\ntap_max_ms = 200\nmin_hold_ms = 300\n"
+        "[link]\nbackoff_cap_s = 2\nbackoff_first_s = 10\nidle_close_s = 600\nmax_session_s = 300\n"
+        '[panel]\nbutton.gpio = 22\nleds = {kind = "rgb", gpio = [22, 23]}\n',
+        [
+            "2: talk.max_hold_s: 60 s do not fit into talk.keep_s less talk.pre_roll_ms (39.7 s)",
+            "3: talk.max_hold_warning_s: must be less than talk.max_hold_s (60)",
+            "4: talk.tap_max_ms: must not be less than talk.min_hold_ms (300)",
+            "8: link.backoff_first_s: must not be more than link.backoff_cap_s (2)",
+            "9: link.idle_close_s: must not be more than link.max_session_s (300)",
+            '13: panel.leds.gpio: kind "rgb" takes 3 pins, not 2',
+            "13: panel.leds.gpio: pin 22 is used twice",
+        ],
+    ),
+    "addresses": (
+        '[service]\nurl = "ws://api.swaram.live/v1/realtime"\n[link]\nproxy = "socks5://proxy:1080"\n',
+        [
+            "2: service.url: ws:// sends the key in the clear: only to this machine itself; "
+            "did you mean wss://api.swaram.live/v1/realtime?",
+            "4: link.proxy: must start with http:// or https://, not socks5://",
+        ],
+    ),
+    "tables that are none": (
+        'speaker = "usb"\n[[talk]]\nmode = "tap"\n[link.proxy]\nhost = "a"\n',
+        [
+            "1: speaker: is a table: write [speaker] on a line of its own and its settings below",
+            "2: talk: is a table: write [talk] on a line of its own and its settings below",
+            '4: link.proxy: must be "" or an address such as wss://host/path, not a table',
+        ],
+    ),
+    "text without quotes": (
+        "# how one talks\n[talk]\nmode = tap\n",
+        ['3: is not TOML: invalid value; text stands in straight double quotes: name = "value"'],
+    ),
+    "Python's truth": (
+        "[panel]\nearcons = True\n",
+        ["2: is not TOML: invalid value; did you mean true or false, in small letters?"],
+    ),
+    "another format": (
+        "speaker:\n  volume: 80\n",
+        ["1: is not TOML: expected '=' after a key in a key/value pair; a setting is written: name = value"],
+    ),
+    "the same twice": (
+        "[speaker]\nvolume = 1\nvolume = 2\n",
+        ["3: is not TOML: cannot overwrite a value"],
+    ),
+    "never closed": (
+        '[service]\ninstructions = """\nSpeak Malayalam.\n',
+        ["3: is not TOML: unterminated string; a setting is written: name = value"],
+    ),
+    "another encoding": (
+        '[service]\ninstructions = "Grüße"\n'.encode("latin-1"),
+        ["2: is not UTF-8 text; save the file as UTF-8"],
+    ),
+}
+"""Files as people write them, and everything that is to be said about each."""
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_file(file: Path, name: str) -> None:
+    content, expected = WRONG[name]
+    assert problems(file, content) == [line.strip() for line in expected]
+
+
+def test_file_that_cannot_be_read(tmp_path: Path) -> None:
+    for path, reason in ((tmp_path / "none.toml", "No such file or directory"), (tmp_path, "Is a directory")):
+        with pytest.raises(ConfigurationError) as caught:
+            config.load(path)
+        assert caught.value.problems == (f"{path}: cannot be read: {reason}",)
+
+
+def test_wrong_override_says_that_it_is_one() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        config.load("/dev/null", {"talk.mode": "open", "speaker": 3})
+    assert caught.value.problems == (
+        "override: speaker: is a table: write [speaker] on a line of its own and its settings below",
+        'override: talk.mode: must be "auto", "hold" or "tap", not "open"',
+    )
+
+
+def test_a_wrong_value_is_not_also_a_contradiction(file: Path) -> None:
+    assert len(problems(file, "[talk]\nmax_hold_s = 35\nkeep_s = 1\n")) == 1
+
+
+@pytest.mark.parametrize("url", ["ws://127.0.0.1:8/x", "ws://127.9.9.9/x", "ws://[::1]:80/x", "ws://localhost:1/x"])
+def test_plain_addresses_of_this_machine_are_allowed(url: str) -> None:
+    assert config.load("/dev/null", {"service.url": url}).service.url == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ws://127.0.0.1.example.org/x",
+        "ws://localhost.example.org/x",
+        "ws://10.0.0.1/x",
+        "wss:///x",
+        "wss://host:99999/x",
+        "wss://[::1/x",
+        "https://host/x",
+        "wss://host/x?model=y",
+        "wss://host/x#y",
+        "wss://host/x y",
+        "host/x",
+    ],
+)
+def test_addresses_that_cannot_be_meant(url: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"service\.url"):
+        config.load("/dev/null", {"service.url": url})
+
+
+SECRET = "swaram_0123456789abcdef"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        f'[credentials]\nkey_file = "{SECRET}"\n',
+        f'[credentials]\napi_key = "{SECRET}"\n',
+        f"[credentials]\nkey_file = {SECRET}\n",
+        f"[credentials]\n{SECRET} = 1\n",
+        f"{SECRET}\n",
+        f'[service]\nurl = "wss://host/x?api_key={SECRET}"\n',
+        f'[service]\nurl = "wss://me:{SECRET}@host/x"\n',
+        f'[service]\nurl = "ws://me:{SECRET}@host/x"\n',
+        f'[talk]\nmode = "{SECRET}"\n',
+        f'[panel.leds]\ngpio = ["{SECRET}"]\n',
+        f'[link]\nproxy = "http://me:x/{SECRET}@host:port"\n',
+    ],
+)
+def test_no_message_shows_a_key(file: Path, content: str) -> None:
+    assert "0123456789" not in "\n".join(problems(file, content))
+
+
+def test_a_key_in_the_file_is_told_where_it_belongs(file: Path) -> None:
+    assert "put it into one of its own" in problems(file, f'[credentials]\nkey = "{SECRET}"\n')[0]
+
+
+def test_dump_shows_every_setting_and_what_differs() -> None:
+    lines = list(dump(config.load("/dev/null", {"speaker.volume": 55})))
+    assert "volume = 55  # default: 80" in lines
+    assert tomllib.loads("\n".join(lines))["panel"]["leds"]["gpio"] == [27]
+
+
+def test_dump_shows_no_password() -> None:
+    text = "\n".join(dump(config.load("/dev/null", {"link.proxy": "http://me:pass@word@proxy:80"})))
+    assert "pass" not in text and "word" not in text
+    assert "@proxy:80" in text
+
+
+@given(instructions=st.text(), volume=st.integers(0, 100), answer_s=st.floats(2, 120), captions=st.booleans())
+@same_folder
+def test_what_dump_prints_loads_as_the_same(
+    tmp_path: Path, instructions: str, volume: int, answer_s: float, captions: bool
+) -> None:
+    assume(not instructions or instructions.strip())
+    assume(redacted(instructions) == instructions)
+    values = {
+        "service.instructions": instructions,
+        "speaker.volume": volume,
+        "talk.answer_s": answer_s,
+        "control.captions": captions,
+    }
+    before = config.load("/dev/null", values)
+    path = tmp_path / "dumped.toml"
+    path.write_text("\n".join(dump(before)), encoding="utf-8", newline="")
+    assert config.load(path) == before
+
+
+@given(content=st.binary(max_size=60) | st.text(max_size=60).map(lambda text: text.encode("utf-8", "surrogatepass")))
+@same_folder
+def test_no_file_raises_anything_but_the_documented_error(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "any.toml"
+    path.write_bytes(content)
+    said: tuple[str, ...] = (str(path),)
+    try:
+        config.load(path)
+    except ConfigurationError as error:
+        said = error.problems
+    assert said and all(str(path) in problem for problem in said)
+
+
+STATEMENTS = (
+    '{key} = 1 # comment "with" [brackets]',
+    '"{key}" = "a # b \\" ="',
+    "{key} = 'C:\\'",
+    '{key} = """\none\n# no comment\n[no.table]\n"""',
+    "{key} = '''\n\"\n'''",
+    '{key} = """ends in a quote """"',
+    "{key} = [\n  1, # one\n  [2, 3],\n]",
+    "{key} = {{ a = 1, b = [2] }}",
+    "{key}.deep . er = 1.5",
+    "# {key} = 0",
+    "",
+)
+
+
+@given(chosen=st.lists(st.tuples(st.sampled_from(STATEMENTS), st.booleans()), max_size=12))
+def test_places_counts_lines_as_an_editor_does(chosen: list[tuple[str, bool]]) -> None:
+    lines: list[str] = []
+    expected: dict[tuple[str, ...], int] = {}
+    table: tuple[str, ...] = ()
+    for number, (statement, in_new_table) in enumerate(chosen):
+        if in_new_table:
+            table = ("t", f"t{number}")
+            lines.append(f"  [ t . t{number} ] # heading")
+            expected[table] = len(lines)
+        if statement.lstrip("'\"").startswith("{key}") or statement.startswith('"'):
+            expected[(*table, f"k{number}")] = len(lines) + 1
+        lines += statement.format(key=f"k{number}").split("\n")
+    text = "\n".join(lines)
+    tomllib.loads(text)  # the statements are TOML, or this test shows nothing
+    found = {key: place.line for key, place in places(text).items() if key != ("t",) and "deep" not in key}
+    assert found == expected
+
+
+def test_places_gives_the_comment_behind_a_value() -> None:
+    found = places('a = "#" # [text] why\nb = [ # not this\n 1] # [1..2] this\nc = 1\n')
+    assert [place.comment for place in found.values()] == ["# [text] why", "# [1..2] this", ""]

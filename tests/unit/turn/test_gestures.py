@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from appliance.turn.gestures import Gesture, Gestures, Press, Release
+
+DEBOUNCE_S = 0.03
+
+
+def feed(gestures: Gestures, *edges: tuple[bool, float]) -> list[Gesture]:
+    """Edges in order, as a loop would feed them: the deadline between two edges is kept."""
+    seen: list[Gesture] = []
+    for down, at_s in edges:
+        if gestures.deadline_s is not None and gestures.deadline_s <= at_s:
+            seen += gestures.tick(gestures.deadline_s)
+        seen += gestures.edge(down, at_s)
+    if gestures.deadline_s is not None:
+        seen += gestures.tick(gestures.deadline_s)
+    return seen
+
+
+def button() -> Gestures:
+    return Gestures(DEBOUNCE_S, "button")
+
+
+def test_a_press_counts_at_its_first_edge() -> None:
+    gestures = button()
+    assert gestures.edge(True, 5.0) == [Press(5.0, "button")]
+    assert gestures.deadline_s is None
+
+
+def test_a_release_counts_when_it_has_lasted_and_carries_the_time_it_began() -> None:
+    gestures = button()
+    gestures.edge(True, 5.0)
+    assert gestures.edge(False, 6.0) == []
+    assert gestures.deadline_s == 6.0 + DEBOUNCE_S
+    assert gestures.tick(6.02) == []
+    assert gestures.tick(6.0 + DEBOUNCE_S) == [Release(6.0, "button")]
+    assert gestures.deadline_s is None
+    assert gestures.tick(7.0) == []
+
+
+def test_a_contact_that_bounces_while_it_lets_go_has_let_go_at_its_first_edge() -> None:
+    edges = [(True, 0.0), (False, 1.0), (True, 1.004), (False, 1.006), (True, 1.02), (False, 1.021)]
+    assert feed(button(), *edges) == [Press(0.0, "button"), Release(1.0, "button")]
+
+
+def test_a_contact_that_bounces_while_it_closes_is_one_press() -> None:
+    edges = [(True, 0.0), (False, 0.002), (True, 0.003), (False, 0.008), (True, 0.009), (False, 0.5)]
+    assert feed(button(), *edges) == [Press(0.0, "button"), Release(0.5, "button")]
+
+
+def test_a_short_loss_of_contact_in_a_hold_is_no_release_and_not_its_time() -> None:
+    edges = [(True, 0.0), (False, 2.0), (True, 2.01), (False, 5.0)]
+    assert feed(button(), *edges) == [Press(0.0, "button"), Release(5.0, "button")]
+
+
+def test_a_short_tap_on_a_bouncing_contact() -> None:
+    edges = [(True, 0.0), (False, 0.003), (True, 0.005), (False, 0.02)]
+    assert feed(button(), *edges) == [Press(0.0, "button"), Release(0.02, "button")]
+
+
+def test_a_release_that_nobody_looked_at_comes_before_the_next_press() -> None:
+    gestures = button()
+    gestures.edge(True, 0.0)
+    gestures.edge(False, 1.0)
+    assert gestures.edge(True, 2.0) == [Release(1.0, "button"), Press(2.0, "button")]
+
+
+def test_edges_that_change_nothing_are_ignored() -> None:
+    gestures = button()
+    assert gestures.edge(False, 0.0) == []
+    assert gestures.deadline_s is None
+    assert gestures.edge(True, 1.0) == [Press(1.0, "button")]
+    assert gestures.edge(True, 2.0) == []
+    gestures.edge(False, 3.0)
+    assert gestures.edge(False, 3.02) == []
+    assert gestures.tick(3.0 + DEBOUNCE_S) == [Release(3.0, "button")]
+
+
+def test_a_storm_is_one_press_that_ends_when_it_ends() -> None:
+    edges = [(index % 2 == 0, index / 1000) for index in range(1000)]
+    gestures = button()
+    seen = [gesture for down, at_s in edges for gesture in gestures.edge(down, at_s)]
+    assert seen == [Press(0.0, "button")]
+    deadline_s = gestures.deadline_s
+    assert deadline_s == 0.999 + DEBOUNCE_S
+    (release,) = gestures.tick(deadline_s)
+    # Its first 30 ms may be the bounce of the press; from then on the contact has not been down and still.
+    assert isinstance(release, Release) and abs(release.at_s - DEBOUNCE_S) < 0.002
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.booleans(), st.floats(0.0, 0.2)), max_size=60))
+def test_whatever_the_contact_does(steps: list[tuple[bool, float]]) -> None:
+    """Press and release by turns; each at an edge of its own kind; nothing left over once the contact is still."""
+    edges: list[tuple[bool, float]] = []
+    now_s = 0.0
+    for down, wait_s in steps:
+        now_s += wait_s
+        edges.append((down, now_s))
+    seen = feed(button(), *edges, (False, now_s + 1.0))
+    assert [type(gesture) for gesture in seen] == [Press, Release] * (len(seen) // 2)
+    assert bool(seen) == any(down for down, _ in edges)
+    times_s = [gesture.at_s for gesture in seen]
+    assert times_s == sorted(times_s)
+    changes = [*edges, (False, now_s + 1.0)]
+    for gesture in seen:
+        assert (isinstance(gesture, Press), gesture.at_s) in changes
