@@ -1,1 +1,1 @@
-"""A push-to-talk voice box for a Raspberry Pi. Importing the package imports nothing else: sound hosts start in milliseconds."""
+"""A push-to-talk voice box for a Raspberry Pi. Importing it imports nothing: sound hosts start fast."""

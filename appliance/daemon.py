@@ -24,6 +24,7 @@ from appliance.audio.utterance import Utterance
 from appliance.audio.wire import Opened
 from appliance.config import Config
 from appliance.edge import credentials, tools
+from appliance.edge.control import SOURCE as CONTROL_SOCKET
 from appliance.edge.control import ControlServer
 from appliance.edge.dial import LinkSettings
 from appliance.edge.link import Link, LinkEvent, LinkState
@@ -94,6 +95,7 @@ class Daemon:
         self.control = ControlServer(config.control.socket_path, self, captions=config.control.captions)
         self._gestures: dict[str, Gestures] = {}
         self._owner: str | None = None
+        self._hold_timer: asyncio.TimerHandle | None = None
         self._gesture_timer: asyncio.TimerHandle | None = None
         self._microphone_fault = self._speaker_fault = self._speaker_seen = False
         self._shown: dict[str, Any] = {}
@@ -109,14 +111,19 @@ class Daemon:
         """Until ``stop()``, or until a part fails: nothing dies alone, so its failure ends the whole."""
         try:
             async with asyncio.TaskGroup() as group:
-                parts = (self.panel, self.control, self.speaker, self.microphone, self.link)
+                parts = (self.control, self.speaker, self.microphone, self.link)
+                light = group.create_task(self.panel.run(), name="panel")
                 tasks = [group.create_task(part.run(), name=type(part).__name__) for part in parts]
                 await self._stop.wait()
                 await self._wind_down()
                 for task in tasks:
                     task.cancel()
+                # The light fades last, when everything it could have spoken of is over.
+                await asyncio.wait(tasks)
+                light.cancel()
         finally:
             self.turns.close()
+            self._disown()
             if self._gesture_timer is not None:
                 self._gesture_timer.cancel()
             self.panel.close()
@@ -159,8 +166,6 @@ class Daemon:
         self._on_edge(down, asyncio.get_running_loop().time(), source)
 
     def _on_edge(self, down: bool, at_s: float, source: str) -> None:
-        if down:
-            self.panel.acknowledge()
         gestures = self._gestures.get(source)
         if gestures is None:
             gestures = self._gestures[source] = Gestures(self.config.talk.debounce_ms / 1000, source)
@@ -173,11 +178,29 @@ class Daemon:
         match gesture:
             case Press(at_s, source) if self._owner is None:
                 self._owner = source
+                hold_s = self.config.talk.max_hold_s
+                self._hold_timer = asyncio.get_running_loop().call_at(at_s + hold_s, self._held_too_long)
                 log.debug("pressed: %s", source)
+                self.panel.acknowledge()
                 self.turns.happens(v.Press(at_s))
             case Release(at_s, source) if self._owner == source:
-                self._owner = None
+                self._disown()
                 self.turns.happens(v.Release(at_s))
+
+    def _disown(self) -> None:
+        self._owner = None
+        if self._hold_timer is not None:
+            self._hold_timer.cancel()
+            self._hold_timer = None
+
+    def _held_too_long(self) -> None:
+        """The button is stuck, or a client of the control socket went away: others work again, and this one when it is
+        released."""
+        source, now_s = self._owner, asyncio.get_running_loop().time()
+        self._disown()
+        self.turns.happens(v.Release(now_s))
+        if source == CONTROL_SOCKET:
+            self._on_edge(False, now_s, source)
 
     def _arm_gestures(self) -> None:
         if self._gesture_timer is not None:
@@ -243,7 +266,8 @@ class Daemon:
             hold_ending=self.turns.warning,
             speaking=state is v.State.SPEAKING,
             faults=frozenset(faults),
-            waiting=state in (v.State.SENDING, v.State.WAITING),
+            # While a question waits for the connection to come back, the wait is that for the connection.
+            waiting=state in (v.State.SENDING, v.State.WAITING) and link_state is not LinkState.RETRYING,
             connecting=link_state is LinkState.CONNECTING,
             retrying=link_state is LinkState.RETRYING,
             ready=self.machine.microphone_ready,

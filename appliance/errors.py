@@ -60,8 +60,8 @@ class CredentialError(ApplianceError):
 class ProtocolError(ApplianceError):
     """A message does not follow the protocol.
 
-    ``field`` is the dotted name of the missing or wrong field, or None when the whole message is unreadable. The message
-    never quotes audio or text of a conversation.
+    ``field`` is the dotted name of the missing or wrong field, or None when the whole message is unreadable. The
+    message never quotes audio or text of a conversation.
     """
 
     def __init__(self, message: str, field: str | None = None) -> None:

@@ -1,7 +1,8 @@
 """Carries out what the turn machine asks for: the one place where link, sound and tools meet.
 
-Parts report here; each report becomes an event of the machine, whose effects ``_carry_out`` interprets in one ``match``.
-Nothing here decides: the rules are in ``turn/rules.py`` and ``realtime/session.py``. Everything runs on the event loop.
+Parts report here; each report becomes an event of the machine, whose effects ``_carry_out`` interprets in one
+``match``. Nothing here decides: the rules are in ``turn/rules.py`` and ``realtime/session.py``. Everything runs on the
+event loop.
 """
 
 from __future__ import annotations
@@ -41,6 +42,10 @@ PROGRESS_S: Final = 1.0
 
 SILENCE_RETRY_S: Final = 0.01
 """How soon the writer is asked again for zeros that it has not taken: far below the pace of the zeros themselves."""
+
+EARCON_MASK_S: Final = 0.1
+"""Nobody answers a sound sooner than this after the press that makes it; the listening earcon, 50 ms long and some 45
+ms on its way through host and card (measured), is over by then."""
 
 HOLE_TOO_LONG_S: Final = 3.0
 """A hole that no question survives (ruling 20)."""
@@ -265,9 +270,12 @@ class Turns:
             return
         self._parts.player.earcon(samples)
         if sound is v.Sound.LISTENING:
-            # The microphone is live already: zeros take the place of our own sound, so that it is never taken for speech.
+            # The microphone is live already: zeros take the place of our own sound, so that it is never taken for
+            # speech; but what is said from EARCON_MASK_S after the press on is never touched.
             end_s = self._parts.speaker.audible_until_s
-            self._parts.utterance.mask(end_s - s_from_frames(samples.size), end_s)
+            begin_s, last_s = end_s - s_from_frames(samples.size), self.figures.pressed_s + EARCON_MASK_S
+            if begin_s < last_s:
+                self._parts.utterance.mask(begin_s, min(end_s, last_s))
 
     async def _run_tools(self, calls: tuple[v.ToolCall, ...]) -> None:
         outputs = await self._parts.tools.run([(call.call_id, call.name, call.arguments) for call in calls])
@@ -313,7 +321,7 @@ class Turns:
                 log.info("connected")
                 self._repeated = ""
                 self.happens(v.LinkReady())
-            case link.Lost(verdict, delay_s, was_open):
+            case link.Lost(verdict, _, was_open):
                 self._log_once(logging.WARNING, verdict.line)
                 if was_open:
                     self._end_replies()
@@ -346,7 +354,9 @@ class Turns:
                 tool_calls = tuple(v.ToolCall(call.call_id, call.name, call.arguments) for call in calls)
                 self.happens(v.ReplyEnded(response_id, status, tool_calls))
             case rt.ServiceSaid(type_, code, message, harmless):
-                log.log(logging.DEBUG if harmless else logging.WARNING, "the service says: %s (%s)", message, code or type_)
+                log.log(
+                    logging.DEBUG if harmless else logging.WARNING, "the service says: %s (%s)", message, code or type_
+                )
 
     def _reply_audio(self, response_id: str, pcm: bytes) -> None:
         if self.figures.first_delta_s is None:

@@ -9,10 +9,21 @@ from __future__ import annotations
 
 LEAK = 0.001
 """The estimate may rise by this share of the time that passes, so that it follows a card whose clock runs slow. Quartz
-stays within 0.0002, and one disturbed minute of reads that all come late moves it by 60 ms at most."""
+stays within 0.0002, and a disturbed minute of reads that all come late moves it by 60 ms at most."""
 
 WAITED_SHARE = 0.25
 """A read that took at least this part of a period had to wait for the card: nothing older was lying there."""
+
+CERTAIN_PERIODS = 1.5
+"""Later than this with nothing waiting, and frames are gone: what a card has waiting shows in whole periods, so that a
+thread that was woken late explains no more than one."""
+
+SUSPECT_PERIODS = 0.5
+"""Later than this (ruling 20), and frames may be gone, if it stays so for SUSPECT_READS that waited."""
+
+SUSPECT_READS = 4
+"""A thread that is woken up to a period late so often in a row is a rare sight even on a busy machine, and mistaking it
+for a loss moves the clock by less than a period."""
 
 
 class BlockClock:
@@ -24,32 +35,37 @@ class BlockClock:
         self._origin_s: float | None = None
         """When frame 0 was heard, by what is known so far; None before the first block."""
         self._frames = 0
-        self._late_before = False
+        self._suspect: list[float] = []
+        """How late the last reads were, if all of them were suspiciously late, in seconds."""
 
     def block(self, began_s: float, returned_s: float, frames: int, waiting_frames: int) -> tuple[float, int]:
         """(time, index) of the first frame of the block just read; the index counts lost frames too.
 
         The read began and came back at those times, brought ``frames``, and left ``waiting_frames`` ready to be read.
-
-        Lost are frames whose absence makes two reads in a row come back more than half a period too late although
-        both really waited and nothing is ready behind them. One such read alone is a thread that was woken late. The
-        loss is thus reported one block after the hole.
+        A large loss is counted before the first block after it, one of about a period SUSPECT_READS - 1 blocks later.
         """
-        read_frames = self._frames + frames
-        seen_s = returned_s - read_frames / self._hz
+        seen_s = returned_s - (self._frames + frames) / self._hz
         if self._origin_s is None:
             self._origin_s = seen_s
-        late_s = seen_s - waiting_frames / self._hz - self._origin_s
-        waited = returned_s - began_s >= WAITED_SHARE * self._period_s
-        late = waited and late_s > self._period_s / 2
         lost = 0
-        if late and self._late_before:
-            lost = round(late_s * self._hz)
+        # A read that did not wait brings what lay there: its lateness says nothing about the card.
+        if returned_s - began_s >= WAITED_SHARE * self._period_s:
+            lost = round(self._lost_s(seen_s - waiting_frames / self._hz - self._origin_s) * self._hz)
             seen_s -= lost / self._hz
-            late = False
-        # A read that did not wait brings frames that lay there: it says nothing about the next one.
-        self._late_before = late if waited else self._late_before
-        self._origin_s = min(seen_s, self._origin_s + LEAK * frames / self._hz)
+            self._origin_s += LEAK * frames / self._hz
+        self._origin_s = min(seen_s, self._origin_s)
         first = self._frames + lost
         self._frames = first + frames
         return self._origin_s + first / self._hz, first
+
+    def _lost_s(self, late_s: float) -> float:
+        """How much of the lateness of a read that waited must be lost sound."""
+        if late_s <= SUSPECT_PERIODS * self._period_s:
+            self._suspect = []
+            return 0.0
+        self._suspect.append(late_s)
+        if late_s <= CERTAIN_PERIODS * self._period_s and len(self._suspect) < SUSPECT_READS:
+            return 0.0
+        lost_s = late_s if late_s > CERTAIN_PERIODS * self._period_s else min(self._suspect)
+        self._suspect = []
+        return lost_s

@@ -105,7 +105,10 @@ def choose(selector: str, direction: Direction, devices: Sequence[Device], cards
         best = min((_rank(card) for _, card in able if card is not None), default=0)
         found = [(device, card) for device, card in able if card is not None and _rank(card) == best]
     elif selector.startswith("usb:"):
-        found = [(device, card) for device, card in able if card is not None and f"usb:{card.usb_port}" == selector]
+        port = selector.removeprefix("usb:")
+        found = [
+            (device, card) for device, card in able if card is not None and card.usb_port and card.usb_port == port
+        ]
     else:
         found = [pair for pair in able if selector in _names(*pair)]
         part = selector.casefold()

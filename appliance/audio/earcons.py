@@ -40,7 +40,7 @@ class Earcon(Enum):
 
 # (from Hz, to Hz, ms) of each tone; 0 Hz is a pause.
 _CONTOURS: dict[Earcon, tuple[tuple[float, float, float], ...]] = {
-    Earcon.LISTENING: ((500, 740, 60),),
+    Earcon.LISTENING: ((500, 800, 50),),
     Earcon.SENT: ((660, 660, 70),),
     Earcon.SORRY: ((700, 420, 150),),
     Earcon.ERROR: ((440, 440, 60), (0, 0, 30), (440, 440, 60)),

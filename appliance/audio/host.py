@@ -190,7 +190,7 @@ class Host:
         return choose(selector, self._direction, self._listed[1], read_cards())
 
     def _open(self, request: wire.Open, choice: Choice) -> tuple[Any, wire.Opened]:
-        """Open it in the first way it agrees to. Raises OSError: the last refusal; ValueError: no such channel."""
+        """Open it in the first way it agrees to. Raises OSError: the refusals; ValueError: no such channel."""
         device = choice.device
         most = device.channels(self._direction)
         if self._direction == "playback":
@@ -200,13 +200,13 @@ class Host:
         else:
             # All of an ordinary card are mixed; a plugin has as many as one asks for, and a mono source behind it.
             channels = request.channel or (min(most, 2) if most <= MOST_HARDWARE_CHANNELS else 1)
-        refusal = ""
+        refusals: dict[str, int] = {}
         for hz in [request.rate_hz] if request.rate_hz else dict.fromkeys((48_000, device.default_hz, *RATES_HZ)):
             for period_frames in self._periods(hz, request.period_ms):
                 try:
                     stream = self._stream(device.number, hz, channels, period_frames)
                 except (OSError, ValueError) as error:
-                    refusal = f"{hz} Hz: {_reason(error)}"
+                    refusals.setdefault(_reason(error), hz)
                     break
                 capture = self._direction == "capture"
                 buffer_s = stream.get_input_latency() if capture else stream.get_write_available() / hz
@@ -215,7 +215,8 @@ class Host:
                     opened = wire.Opened(name, choice.usb_port, choice.note, hz, channels, period_frames, buffer_s)
                     return stream, opened
                 stream.close()
-        raise OSError(f'"{device.name}" cannot be opened: {refusal}')
+        said = ", ".join(f"{reason} ({hz} Hz)" for reason, hz in refusals.items())
+        raise OSError(f'"{device.name}" cannot be opened: {said}')
 
     def _periods(self, hz: int, period_ms: int) -> Iterator[int]:
         """Frames in a block: as asked, then ever shorter ones for a speaker whose buffer turns out too long."""

@@ -145,8 +145,6 @@ class Microphone:
         if message.first_frame == 0 and self._next_s is not None:
             # Another device, or the same one opened again: its count says nothing about the time between.
             lost_s = message.first_s - self._next_s
-        if lost_s > 0:
-            self._resampler.reset()
         mono = to_mono(samples, channels, 1 if channels == 1 else self._channel)
         self._newest = self._resampler.process(mono)
         self._ring.write(self._newest, message.first_s - self._resampler.delay_s)

@@ -1,7 +1,7 @@
 """What leaves the box next: the utterance as it grows, then zeros at real-time pace. No I/O; time is an argument.
 
-The link's writer pulls (``next``); whoever adds audio or opens the uplink tells the writer to look again. Single-threaded,
-on the event loop.
+The link's writer pulls (``next``); whoever adds audio or opens the uplink tells the writer to look again.
+Single-threaded, on the event loop.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from .format import bytes_from_frames, frames_from_ms, frames_from_s, s_from_fra
 from .utterance import Utterance
 
 BURST_FRAMES = frames_from_ms(200)
-"""The largest single append. The service advises a few hundred milliseconds at most; larger ones save nothing (measured:
-JSON and base64 cost the same per second of audio from 40 ms up)."""
+"""The largest single append. The service advises a few hundred milliseconds at most; larger ones save nothing
+(measured: JSON and base64 cost the same per second of audio from 40 ms up)."""
 
 SILENCE_CATCH_UP_S = 1.0
 """Zeros owed after a busy loop are sent up to this much. More would tell the service of a pause that nobody made."""

@@ -89,7 +89,7 @@ class ControlServer:
         self._watchers: dict[asyncio.StreamWriter, bool] = {}
         """Those who watch; True: with captions."""
         self.listening = asyncio.Event()
-        """Set when clients can connect."""
+        """Set while clients can connect."""
         self._actions: dict[str, Callable[[], None]] = {
             "press": lambda: handler.edge(True, SOURCE),
             "release": lambda: handler.edge(False, SOURCE),
@@ -132,10 +132,13 @@ class ControlServer:
                         return
                     clients.create_task(self._serve(reader, writer), name="control client")
 
-                # Before, not after: asyncio listens before it first lets anybody else run, and a client may be there by then.
-                self.listening.set()
-                server = await asyncio.start_unix_server(connected, sock=listener, limit=LONGEST_REQUEST_BYTES)
+                server = await asyncio.start_unix_server(
+                    connected, sock=listener, limit=LONGEST_REQUEST_BYTES, start_serving=False
+                )
                 try:
+                    # First: asyncio lets others run before it returns, and a client may be there by then.
+                    self.listening.set()
+                    await server.start_serving()
                     await asyncio.Event().wait()
                 finally:
                     self.listening.clear()

@@ -17,10 +17,6 @@ if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection
     from websockets.exceptions import ConnectionClosed
 
-_library_log = logging.getLogger("websockets.client")
-_library_log.setLevel(logging.INFO)
-"""Never lower: at DEBUG the library prints the Authorization header."""
-
 RETRY_AFTER_LIMIT_S: Final = 3600.0
 """The longest wish of a service that is obeyed: a slip of a digit must not silence a box for a year."""
 
@@ -76,9 +72,17 @@ async def connect(settings: LinkSettings, key: str) -> ClientConnection:
         close_timeout=settings.close_timeout_s,
         max_size=settings.max_message_bytes,
         proxy=settings.proxy or None,
-        logger=_library_log,
+        logger=_library_log(),
         **options,
     )
+
+
+def _library_log() -> logging.Logger:
+    """The library's log, never below INFO: at DEBUG it prints the Authorization header."""
+    logger = logging.getLogger("websockets.client")
+    if logger.getEffectiveLevel() < logging.INFO:
+        logger.setLevel(logging.INFO)
+    return logger
 
 
 def connect_failure(error: Exception) -> Failure | None:

@@ -21,7 +21,7 @@ import asyncio
 import logging
 import random
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Final
@@ -439,4 +439,12 @@ def _log_event(gutter: str, event: events.ClientEvent | events.ServerEvent) -> N
         case events.OutputAudioDelta(response_id=response_id, audio=audio):
             wire_log.debug("%s delta of %s, %d bytes", gutter, response_id, len(audio))
         case _:
-            wire_log.debug("%s %s", gutter, event)
+            wire_log.debug("%s %s %s", gutter, type(event).__name__, " ".join(_harmless_fields(event)))
+
+
+def _harmless_fields(event: events.ClientEvent | events.ServerEvent) -> Iterator[str]:
+    """What may be logged of an event: ids, codes and names, never what was said, asked of a tool or configured."""
+    for name in ("response_id", "call_id", "name", "status", "type", "code"):
+        value = getattr(event, name, None)
+        if isinstance(value, str) and value:
+            yield f"{name}={value}"

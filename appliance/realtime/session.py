@@ -306,8 +306,8 @@ class Session:
     def _announced(self, response_id: str, now_s: float) -> None:
         """A response begins: the turn's reply, or one to cancel at once (rulings 1 and 4)."""
         if self._responses.find(response_id) is not None:
-            # Not cancelled as a duplicate: by this id that would be the reply itself.
-            self._note("warning", f"response {response_id!r} was announced twice; the second is ignored")
+            # Not cancelled as a duplicate: by this id that would be the reply itself, or one that is over.
+            self._note("warning", f"response {response_id!r} was announced when it was known already; ignored")
             return
         # The service begins to answer, so it takes the speech to be over, also when it forgot to say so.
         self._in_speech = False
@@ -367,11 +367,11 @@ class Session:
 
     def _done(self, response_id: str, status: str) -> None:
         response = self._responses.find(response_id)
-        if response is None:
-            self._note("warning", f"response.done of response {response_id!r}, which was not announced; ignored")
-            return
-        if response.done:
-            self._note("warning", f"response.done of response {response_id!r} came twice; the second is ignored")
+        if response is None or response.done:
+            self._note("warning", f"response.done of response {response_id!r}, which is not in progress; ignored")
+            # Should it be announced after its end, there is nothing to wait for and nothing to cancel (ruling 3).
+            response = response or self._responses.announce(response_id)
+            response.done = True
             return
         response.done = True
         calls, response.calls, response.odd_byte = tuple(response.calls), [], b""

@@ -62,7 +62,9 @@ class Wire:
 
     def abort(self) -> None:
         """Drop the connection without a word."""
-        self._connection.transport.abort()
+        # Aborting a closed TLS transport is an AttributeError inside Python 3.11.2.
+        if not self._connection.transport.is_closing():
+            self._connection.transport.abort()
 
     async def _end(self, end: End) -> None:
         transport = self._connection.transport
@@ -79,7 +81,8 @@ class Wire:
             case HangUp() if transport.can_write_eof():
                 transport.write_eof()
             case HangUp():
-                transport.close()
+                # TLS has no half-closed connections; its close() would wait for the client's farewell.
+                transport.abort()
             case Reset():
                 # Zero seconds of lingering: the kernel sends RST instead of FIN.
                 linger = struct.pack("ii", 1, 0)

@@ -65,8 +65,7 @@ class Conversation:
         self.number = 0
         """Of the current or the last turn; 0 before the first."""
         self.button_down = False
-        self.jammed = False
-        """The button has been down for max_hold_s; it counts as up until it is released."""
+        """A button is down, and has not been for longer than anyone speaks."""
         self.link_up = False
         self.microphone_ready = False
         self.turn = Turn(0.0, service_ends=False)

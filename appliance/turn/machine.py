@@ -183,13 +183,8 @@ class Machine:
 
     @property
     def button_down(self) -> bool:
-        """A button is down, jammed or not."""
+        """A button is down, and has not been for longer than anyone speaks."""
         return self._conversation.button_down
-
-    @property
-    def jammed(self) -> bool:
-        """The button has been down for longer than anyone speaks, and still is."""
-        return self._conversation.jammed
 
     @property
     def microphone_ready(self) -> bool:
@@ -253,7 +248,6 @@ def _note_facts(conversation: Conversation, event: v.Event) -> None:
             conversation.button_down = True
         case v.Release():
             conversation.button_down = False
-            conversation.jammed = False
         case v.LinkReady():
             conversation.link_up = True
         case v.LinkLost() | v.LinkFailed():

@@ -109,7 +109,8 @@ def warn_long_hold(c: Conversation, _: None, now_s: float) -> State:
 
 def hold_too_long(c: Conversation, _: None, now_s: float) -> State:
     if c.button_down:
-        c.jammed = True
+        # It counts as up from here on: a stuck button must not keep the answer back.
+        c.button_down = False
         c.do(v.ReportJam())
     return end_utterance(c, now_s, now_s)
 
@@ -285,7 +286,7 @@ def proceed(c: Conversation, now_s: float) -> State:
     if state not in (State.WAITING, State.SPEAKING) or reply is None:
         return state
     if state is State.WAITING:
-        if (c.button_down and not c.jammed) or turn.sent_s is None:
+        if c.button_down or turn.sent_s is None:
             return state
         if now_s < turn.sent_s + c.settings.settle_s:
             c.set(Deadline.SETTLE, turn.sent_s + c.settings.settle_s)

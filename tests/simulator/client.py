@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TypeVar
@@ -94,10 +95,13 @@ class Client:
 
 
 @asynccontextmanager
-async def dial(service: Service, model: str = SIMPLE, key: str = KEY) -> AsyncIterator[Client]:
+async def dial(
+    service: Service, model: str = SIMPLE, key: str = KEY, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[Client]:
     """A bare connection, nothing sent yet."""
+    url = f"{service.url}?model={model}"
     headers = {"Authorization": f"Bearer {key}"} if key else {}
-    async with connect(f"{service.url}?model={model}", additional_headers=headers, proxy=None, close_timeout=1) as one:
+    async with connect(url, additional_headers=headers, proxy=None, close_timeout=1, ssl=tls) as one:
         client = Client(one)
         reader = asyncio.create_task(client.read())
         try:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import socket
+import ssl
+import subprocess
 import time
+from pathlib import Path
 
 import pytest
 from websockets.exceptions import InvalidStatus
@@ -38,9 +42,9 @@ def at(moment: Moment, *actions: Action) -> Scenario:
     return faults(Plan(steps=tuple(Step(on=moment, do=action) for action in actions)))
 
 
-async def refused(service: Service, **options: str) -> InvalidStatus:
+async def refused(service: Service, model: str = SIMPLE, key: str = KEY) -> InvalidStatus:
     with pytest.raises(InvalidStatus) as caught:
-        async with dial(service, **options):
+        async with dial(service, model, key):
             pass
     return caught.value
 
@@ -247,6 +251,36 @@ async def test_a_server_error_leaves_the_connection_open() -> None:
         await client.say(speech(400), silence(600))
         await client.until_event(e.ResponseDone)
         assert client.of(e.ErrorEvent)[0].type == "server_error"
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A file with a certificate for 127.0.0.1 and its key."""
+    if not shutil.which("openssl"):
+        pytest.skip("needs openssl to make a certificate")
+    path = tmp_path / "certificate.pem"
+    options = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-days", "2", "-subj", "/CN=test"]
+    options += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(tmp_path / "key.pem"), "-out", str(path)]
+    subprocess.run(["openssl", "req", "-x509", "-nodes", *options], check=True, capture_output=True)
+    path.write_text(path.read_text() + (tmp_path / "key.pem").read_text())
+    return path
+
+
+@pytest.mark.parametrize(("action", "code"), [(Reset(), None), (HangUp(), None), (Freeze(), None), (Close(4003), 4003)])
+async def test_the_same_over_tls(certificate: Path, action: Action, code: int | None) -> None:
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(certificate)
+    client_tls = ssl.create_default_context(cafile=str(certificate))
+    async with Service(scenario=at(Moment.SETTINGS, action), tls=server) as service:
+        assert service.url.startswith("wss://127.0.0.1:")
+        async with dial(service, tls=client_tls) as client:
+            await client.until_event(e.SessionCreated)
+            await client.send(e.SessionUpdate(e.SessionSettings("", "")))
+            await service.wait_for(lambda: service.connections[0].settings)
+            if isinstance(action, Freeze):
+                client.connection.transport.abort()
+            await client.until_closed()
+            assert client.close_code == code
 
 
 # ---------------------------------------------------------------- bad input, both ways

@@ -36,7 +36,7 @@ def test_an_earcon_is_short_clickless_and_where_small_speakers_are_loud(name: Ea
 
 
 def test_the_listening_earcon_is_short_for_the_microphone_hears_it() -> None:
-    assert ms_from_frames(earcon(Earcon.LISTENING).size) <= 60
+    assert ms_from_frames(earcon(Earcon.LISTENING).size) <= 50
 
 
 def test_contours_differ() -> None:

@@ -16,7 +16,8 @@ def speech() -> npt.NDArray[np.int16]:
     """Noise that comes and goes like syllables."""
     noise = np.random.default_rng(1).normal(size=2 * HZ)
     syllables = np.sin(np.arange(noise.size) * 2 * np.pi * 4 / HZ) ** 2
-    return (noise * syllables * 6000).astype(np.int16)
+    samples: npt.NDArray[np.int16] = (noise * syllables * 6000).astype(np.int16)
+    return samples
 
 
 def in_a_room(*pieces: npt.NDArray[np.int16]) -> npt.NDArray[np.int16]:

@@ -423,6 +423,12 @@ def test_a_reply_announced_twice_goes_on(answering: Connection) -> None:
     assert answering.levels == ["warning"]
 
 
+def test_a_response_that_ended_before_it_was_announced_is_neither_awaited_nor_cancelled(connection: Connection) -> None:
+    connection.says(ev.SpeechStarted(), ev.SpeechStopped())
+    assert connection.says(ev.ResponseDone("r", "completed"), ev.ResponseCreated("r"), audio("r")) == []
+    assert connection.says(ev.ResponseCreated("answer")) == [out.ReplyBegan("answer")]
+
+
 def test_unknown_events_are_counted_and_noted_once_a_type(connection: Connection) -> None:
     assert connection.says(*[ev.UnknownEvent("a")] * 3, ev.UnknownEvent("b")) == []
     assert connection.session.unknown_events == 4

@@ -1,0 +1,237 @@
+"""The microphone as the daemon has it: all that is said is in the ring, at its time, whatever happens to the card."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+
+from appliance.audio import wire
+from appliance.audio.host_process import SoundHost
+from appliance.audio.microphone import Microphone, MicrophoneEvent, MicrophoneHole, MicrophoneLost, MicrophoneOpened
+from appliance.audio.ring import Ring
+from appliance.commands.virtual_card import VirtualCard
+from tests.audio.support import (
+    Int16,
+    MicrophoneSettings,
+    alive,
+    babble,
+    environment_of,
+    hold_up,
+    lag_of,
+    likeness,
+    until,
+    worst_likeness,
+)
+
+HZ = 24_000
+
+
+class Box:
+    """A microphone that runs, and what it has said."""
+
+    def __init__(self, settings: MicrophoneSettings, on_event: Callable[[MicrophoneEvent], None] | None = None) -> None:
+        self.ring = Ring(20 * HZ)
+        self.events: list[MicrophoneEvent] = []
+        self.microphone = Microphone(settings, self.ring, on_event or self.events.append)
+        self.task: asyncio.Task[Any] = asyncio.create_task(self.microphone.run())
+
+    def seen(self, kind: type[MicrophoneEvent]) -> int:
+        return sum(isinstance(event, kind) for event in self.events)
+
+    def heard(self) -> Int16:
+        return self.ring.read(self.ring.start, self.ring.capacity_frames)
+
+    async def end(self) -> None:
+        self.task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self.task
+
+
+@contextlib.asynccontextmanager
+async def listening(settings: MicrophoneSettings | None = None) -> AsyncIterator[Box]:
+    box = Box(settings or MicrophoneSettings())
+    try:
+        await until(lambda: box.ring.end > 0 or box.task.done())
+        yield box
+    finally:
+        await box.end()
+
+
+@pytest.mark.parametrize("rate_hz", [0, 44_100])
+async def test_what_is_said_is_in_the_ring_without_a_gap_and_at_its_time(
+    virtual_card: VirtualCard, rate_hz: int
+) -> None:
+    said = babble(1.5)
+    with virtual_card.record_microphone(hz=HZ, latency_ms=5) as beside:
+        async with listening(MicrophoneSettings(rate_hz=rate_hz)) as box:
+            opened = box.events[0]
+            assert opened == MicrophoneOpened("usbmic", rate_hz or 48_000, 1, "")
+            begun = box.ring.end
+            playing = virtual_card.play_into_microphone(said)
+            await until(lambda: playing.over)
+            await until(lambda: box.ring.end - begun > said.size + HZ // 2)
+            heard, start = box.heard(), box.ring.start
+    lag = lag_of(said, heard)
+    assert worst_likeness(said, heard, lag, HZ) > 0.99
+    # The recorder beside us has some milliseconds of delay of its own.
+    assert box.ring.time_at(start + lag) == pytest.approx(beside.time_s(lag_of(said, beside.samples)), abs=0.05)
+    assert box.seen(MicrophoneHole) == 0
+
+
+async def test_one_channel_of_several(virtual_card: VirtualCard) -> None:
+    async with listening(MicrophoneSettings(channel=2)) as box:
+        assert box.microphone.device is not None
+        assert box.microphone.device.channels == 2
+        said = babble(0.4)
+        playing = virtual_card.play_into_microphone(said)
+        await until(lambda: playing.over and box.microphone.level_dbfs < -100)
+        assert likeness(said, box.heard(), lag_of(said, box.heard())) > 0.99
+
+
+async def test_the_level(virtual_card: VirtualCard) -> None:
+    async with listening() as box:
+        assert box.microphone.level_dbfs < -100
+        virtual_card.play_into_microphone(babble(1.0))
+        await until(lambda: -40 < box.microphone.level_dbfs < 0)
+
+
+async def test_a_hung_host_is_replaced_and_the_loop_never_waits(virtual_card: VirtualCard) -> None:
+    async with listening() as box:
+        hung = box.microphone.process_id
+        assert hung is not None
+        os.kill(hung, signal.SIGSTOP)
+        hung_s = time.monotonic()
+        longest_s = 0.0
+        while box.seen(MicrophoneOpened) < 2:
+            before_s = time.monotonic()
+            assert before_s - hung_s < 10
+            await asyncio.sleep(0.01)
+            longest_s = max(longest_s, time.monotonic() - before_s)
+        assert time.monotonic() - hung_s < 3
+        assert longest_s < 0.3
+        assert box.microphone.process_id != hung
+        assert not alive(hung), "killed and collected"
+        await until(lambda: box.seen(MicrophoneHole))
+    opened, lost, again, hole = box.events[:4]
+    assert isinstance(lost, MicrophoneLost)
+    assert "hung" in lost.reason
+    assert again == opened
+    assert isinstance(hole, MicrophoneHole)
+    assert 0.9 < hole.lost_s < 3
+
+
+async def test_unplugged_is_said_and_plugged_in_is_found(virtual_card: VirtualCard) -> None:
+    async with listening() as box:
+        await asyncio.to_thread(virtual_card.unplug_microphone)
+        await until(lambda: box.microphone.device is None)
+        await until(
+            lambda: box.events[-1] == MicrophoneLost('"usbmic" cannot be opened: Unanticipated host error (48000 Hz)')
+        )
+        await asyncio.to_thread(virtual_card.plug_microphone)
+        plugged_s = time.monotonic()
+        await until(lambda: box.microphone.device is not None)
+        assert time.monotonic() - plugged_s < 4
+        said = babble(0.4)
+        playing = virtual_card.play_into_microphone(said)
+        await until(lambda: playing.over and box.microphone.level_dbfs < -100)
+        assert likeness(said, box.heard(), lag_of(said, box.heard())) > 0.99
+    # Once for each reason, not once for each look.
+    reasons = [event.reason for event in box.events if isinstance(event, MicrophoneLost)]
+    assert len(reasons) == len(set(reasons)) == 2
+
+
+async def test_the_whole_card_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    with VirtualCard() as card:
+        for name, value in card.environment.items():
+            monkeypatch.setenv(name, value)
+        async with listening() as box:
+            await asyncio.to_thread(card.kill_server)
+            await until(lambda: box.microphone.device is None)
+            assert box.microphone.level_dbfs < -100
+
+
+async def test_a_daemon_that_is_busy_for_a_while_loses_nothing(virtual_card: VirtualCard) -> None:
+    async with listening() as box:
+        process_id = box.microphone.process_id
+        said = babble(1.5)
+        begun = box.ring.end
+        virtual_card.play_into_microphone(said)
+        # What this is about: the event loop is held up, for longer than a host may be silent.
+        hold_up(1.7)
+        await until(lambda: box.ring.end - begun > said.size + HZ // 2)
+        heard = box.heard()
+        assert worst_likeness(said, heard, lag_of(said, heard), HZ) > 0.99
+        assert box.microphone.process_id == process_id
+        assert [type(event) for event in box.events] == [MicrophoneOpened]
+
+
+class Nobody:
+    """Uses a sound host, and only notes why it has none."""
+
+    def __init__(self) -> None:
+        self.reasons: list[str] = []
+
+    def opened(self, opened: wire.Opened) -> None:
+        raise AssertionError(opened)
+
+    def lost(self, reason: str) -> None:
+        self.reasons.append(reason)
+
+    def received(self, message: wire.Block | wire.Played) -> None:
+        raise AssertionError(message)
+
+
+async def test_a_host_that_never_starts_is_tried_ever_more_rarely(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    begun_s = time.monotonic()
+    nobody = Nobody()
+    host = SoundHost("capture", wire.Open("usbmic", 0, 0, 20), nobody)
+    task: asyncio.Task[Any] = asyncio.create_task(host.run())
+    await until(lambda: host.started == 4)
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+    assert time.monotonic() - begun_s > 1.4, "at once, after 0.5 s, after 1 s"
+    assert nobody.reasons == ["the sound host ended"], "said once"
+
+
+async def test_no_program_for_the_host_is_a_reason_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    box = Box(MicrophoneSettings())
+    await until(lambda: box.events)
+    await box.end()
+    assert box.events == [MicrophoneLost("no process for the sound host: No such file or directory")]
+
+
+async def test_what_the_daemon_raises_ends_the_microphone(virtual_card: VirtualCard) -> None:
+    def fail(event: MicrophoneEvent) -> None:
+        raise RuntimeError(f"did not expect {event}")
+
+    box = Box(MicrophoneSettings(), fail)
+    await until(box.task.done)
+    with pytest.raises(RuntimeError, match="did not expect"):
+        await box.task
+    assert box.microphone.process_id is None
+
+
+async def test_the_host_sees_no_secrets_and_ends_with_the_microphone(
+    virtual_card: VirtualCard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SWARAM_API_KEY", "swaram_secret")
+    monkeypatch.setenv("NOTIFY_SOCKET", "/run/systemd/notify")
+    monkeypatch.setenv("WATCHDOG_USEC", "1000000")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", "/run/credentials")
+    async with listening() as box:
+        process_id = box.microphone.process_id
+        names = environment_of(process_id)
+        assert names.isdisjoint({"SWARAM_API_KEY", "NOTIFY_SOCKET", "WATCHDOG_USEC", "CREDENTIALS_DIRECTORY"})
+        assert "ALSA_CONFIG_PATH" in names
+    assert not alive(process_id)

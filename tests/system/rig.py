@@ -1,0 +1,97 @@
+"""A whole daemon in the test's own event loop: real sound hosts, a real WebSocket, gpiozero's mock pins."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from appliance import config
+from appliance.commands.virtual_card import VirtualCard
+from appliance.daemon import Daemon
+from appliance.simulator import voices
+from appliance.simulator.service import Service
+from appliance.turn.vocabulary import State
+
+KEY = "swaram_test_0123456789abcdef"
+
+PRESS_TO_SPEECH_S = 0.15
+"""People speak 100 ms after a press at the earliest (ruling 20); the virtual card lets a sound begin up to 50 ms before the
+player that makes it was started."""
+
+SETTLED_FRAMES = 12_000
+"""Half a second of microphone: the pre-roll is full, as in a box that has been up for a while."""
+
+Samples = npt.NDArray[np.int16]
+
+
+def question(name: str = "ask-time") -> Samples:
+    """A recorded question, int16 mono 24 kHz."""
+    return np.frombuffer(voices.pcm(name), dtype="<i2")
+
+
+@contextlib.asynccontextmanager
+async def box(service: Service, card: VirtualCard, folder: Path, **settings: Any) -> AsyncIterator[Daemon]:
+    """A box that is ready for a press. Settings as ``talk__mode="hold"``. It is stopped at the end, within a bound."""
+    overrides = {
+        "service.url": service.url,
+        "microphone.device": card.microphone,
+        "speaker.device": card.speaker,
+        "control.socket": str(folder / f"control-{id(service)}.sock"),
+        "panel.button.gpio": 0,
+        "panel.leds.kind": "none",
+        "panel.leds.gpio": [],
+        **{name.replace("__", "."): value for name, value in settings.items()},
+    }
+
+    async def credential() -> str:
+        return KEY
+
+    daemon = Daemon(config.load(None, overrides), credential=credential)
+    task = asyncio.create_task(daemon.run())
+    try:
+        async with asyncio.timeout(20):
+            while not (task.done() or (daemon.ready and daemon.ring.end > SETTLED_FRAMES)):
+                await asyncio.sleep(0.02)
+        yield daemon
+        daemon.stop()
+        async with asyncio.timeout(10):
+            await task
+    finally:
+        if not task.done():
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+
+async def in_state(daemon: Daemon, *states: State, timeout_s: float = 20) -> None:
+    """Until the turn machine is in one of the states."""
+    await daemon.until(lambda: daemon.machine.state in states, timeout_s)
+
+
+async def turn_over(daemon: Daemon, count: int = 1, timeout_s: float = 30) -> str:
+    """Until so many turns have ended; returns the outcome of the last."""
+    await daemon.until(lambda: daemon.turns.ended >= count, timeout_s)
+    assert daemon.turns.last is not None
+    outcome: str = daemon.turns.last["outcome"]
+    return outcome
+
+
+async def say(card: VirtualCard, samples: Samples) -> None:
+    """Speak into the microphone, and return when all of it was heard."""
+    playing = await asyncio.to_thread(card.play_into_microphone, samples)
+    await asyncio.to_thread(playing.wait)
+
+
+async def ask_holding(daemon: Daemon, card: VirtualCard, samples: Samples) -> None:
+    """Press, say it, let go when it has been heard."""
+    daemon.edge(True, "test")
+    await say(card, samples)
+    # What paplay has handed over is still on its way through the virtual card.
+    await asyncio.sleep(0.15)
+    daemon.edge(False, "test")
