@@ -58,6 +58,8 @@ class LinkSettings:
     max_session_s: float
     backoff_first_s: float
     backoff_cap_s: float
+    credit_probe_s: float
+    limit_probe_s: float
     max_message_bytes: int
     ca_file: str
     proxy: str

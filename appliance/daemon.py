@@ -30,6 +30,8 @@ from appliance.edge.dial import LinkSettings
 from appliance.edge.link import Link, LinkEvent, LinkState
 from appliance.edge.panel import Panel
 from appliance.realtime import events
+from appliance.realtime.policy import Policy
+from appliance.realtime.policy import Times as PolicyTimes
 from appliance.turn import vocabulary as v
 from appliance.turn.gestures import Gesture, Gestures, Press, Release
 from appliance.turn.lights import Conditions, Fault, arbiter
@@ -41,6 +43,9 @@ log = logging.getLogger(__name__)
 RING_SLACK_MS: Final = 100
 """Kept beyond the pre-roll while idle: a press is looked at a little after it happened, and its pre-roll must still be
 there."""
+
+FAULT_LOOK_S: Final = 5.0
+"""How late a trouble that lasts may be shown as a fault; the shortest such time is two minutes."""
 
 STOP_FADE_S: Final = 0.1
 """What a reply gets to fade when the box stops (ruling 18)."""
@@ -74,6 +79,8 @@ class Daemon:
             self._next_audio,
             self._audio_sent,
             self._on_link,
+            Policy(retry_times(config)),
+            credential_stamp=self._credential_stamp,
         )
         times = Times(talk.pre_roll_ms / 1000, talk.echo_tail_ms / 1000)
         sounds = {sound: earcon(Earcon(sound.value)) for sound in v.Sound} if config.panel.earcons else {}
@@ -97,6 +104,7 @@ class Daemon:
         self._owner: str | None = None
         self._hold_timer: asyncio.TimerHandle | None = None
         self._gesture_timer: asyncio.TimerHandle | None = None
+        self._fault_timer: asyncio.TimerHandle | None = None
         self._microphone_fault = self._speaker_fault = self._speaker_seen = False
         self._shown: dict[str, Any] = {}
         self._stop = asyncio.Event()
@@ -124,8 +132,9 @@ class Daemon:
         finally:
             self.turns.close()
             self._disown()
-            if self._gesture_timer is not None:
-                self._gesture_timer.cancel()
+            for timer in (self._gesture_timer, self._fault_timer):
+                if timer is not None:
+                    timer.cancel()
             self.panel.close()
 
     def stop(self) -> None:
@@ -154,6 +163,9 @@ class Daemon:
 
     async def _configured_key(self) -> str:
         return credentials.read_key(self.config.credentials.key_file).reveal()
+
+    def _credential_stamp(self) -> object:
+        return credentials.stamp(self.config.credentials.key_file)
 
     def _set_volume(self, percent: int) -> int:
         self.player.volume = percent
@@ -256,10 +268,8 @@ class Daemon:
             faults.add(Fault.MICROPHONE)
         if self._speaker_fault:
             faults.add(Fault.SPEAKER)
-        if link_state is LinkState.LATCHED and self.link.verdict is not None:
-            fault = self.link.verdict.class_.fault
-            if fault:
-                faults.add(Fault(fault))
+        if (number := self.link.policy.fault(asyncio.get_running_loop().time())) is not None:
+            faults.add(Fault(number))
         return Conditions(
             stopping=self.stopping,
             listening=state is v.State.LISTENING,
@@ -278,10 +288,17 @@ class Daemon:
         self._changed.set()
         pattern = arbiter(self.conditions())
         self.panel.show(pattern)
+        if self.link.policy.verdict is not None and self._fault_timer is None:
+            # Some troubles become faults only when they last.
+            self._fault_timer = asyncio.get_running_loop().call_later(FAULT_LOOK_S, self._look_at_fault)
         shown = {"state": self.machine.state.value, "link": self.link.state.name.lower(), "light": pattern.name.lower()}
         if shown != self._shown:
             self._shown = shown
             self._publish({"event": "state", **shown})
+
+    def _look_at_fault(self) -> None:
+        self._fault_timer = None
+        self._show()
 
     def _publish(self, event: dict[str, Any]) -> None:
         self.control.publish(event)
@@ -292,7 +309,7 @@ class Daemon:
 
     def status(self) -> dict[str, Any]:
         """What ``ctl status`` shows: plain values, no secrets, nothing that was said."""
-        verdict = self.link.verdict
+        verdict = self.link.policy.verdict
         return {
             **self._shown,
             "turn": self.machine.number,
@@ -357,11 +374,20 @@ def link_settings(config: Config) -> LinkSettings:
         close_timeout_s=settings.close_timeout_s,
         idle_close_s=settings.idle_close_s,
         max_session_s=settings.max_session_s,
-        backoff_first_s=settings.backoff_first_s,
-        backoff_cap_s=settings.backoff_cap_s,
         max_message_bytes=settings.max_message_bytes,
         ca_file=settings.ca_file,
         proxy=settings.proxy,
+    )
+
+
+def retry_times(config: Config) -> PolicyTimes:
+    """When the link may try again."""
+    return PolicyTimes(
+        backoff_first_s=config.link.backoff_first_s,
+        backoff_cap_s=config.link.backoff_cap_s,
+        credit_probe_s=config.link.credit_probe_s,
+        limit_probe_s=config.link.limit_probe_s,
+        renewable=False,
     )
 
 

@@ -8,6 +8,7 @@
     ├── UnavailableError           exit 69 (EX_UNAVAILABLE): something the command needs is not there
     │   └── DeviceNotFoundError    no sound device fits; the text lists what exists
     ├── CredentialError            exit 77 (EX_NOPERM): no key, or it cannot be read
+    │   └── TokenError             the program that gives a token failed; worth another attempt
     ├── ProtocolError              a message of the service that cannot be understood; never ends a session
     └── AudioGoneError             asked for audio that the ring no longer holds
 
@@ -55,6 +56,10 @@ class CredentialError(ApplianceError):
     """There is no usable key. The message names the place looked at, never the key."""
 
     exit_code = 77
+
+
+class TokenError(CredentialError):
+    """The program that gives a token failed. Another attempt may succeed, unlike with a key that is not there."""
 
 
 class ProtocolError(ApplianceError):

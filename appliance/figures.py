@@ -22,6 +22,8 @@ class TurnFigures:
     """The last sample left."""
     first_delta_s: float | None = None
     """The first audio of an answer arrived."""
+    written_s: float | None = None
+    """The first sample of an answer was given to the card."""
     audible_s: float | None = None
     """The first sample of an answer left the speaker."""
     said_s: float = 0.0
@@ -42,6 +44,7 @@ class TurnFigures:
             "press_to_first_append_s": _between(self.pressed_s, self.first_append_s),
             "end_to_first_delta_s": _between(self.ended_s, self.first_delta_s),
             "end_to_audible_s": _between(self.ended_s, self.audible_s),
+            "first_delta_to_written_s": _between(self.first_delta_s, self.written_s),
             "first_delta_to_audible_s": _between(self.first_delta_s, self.audible_s),
             "sessions": self.sessions,
             "underruns": self.underruns,

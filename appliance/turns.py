@@ -411,9 +411,9 @@ class Turns:
                     log.info("speaker: %s", note)
             case spk.SpeakerLost(reason):
                 log.error("no speaker: %s", reason)
-            case spk.ReplyAudible(response_id, _, at_s):
+            case spk.ReplyAudible(response_id, written_s, at_s):
                 if self.figures.audible_s is None:
-                    self.figures.audible_s = at_s
+                    self.figures.written_s, self.figures.audible_s = written_s, at_s
                 self.happens(v.ReplyAudible(response_id))
             case spk.ReplyDrained(response_id, at_s):
                 asyncio.get_running_loop().call_at(at_s, self.happens, v.ReplyDrained(response_id))

@@ -20,8 +20,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn, Protocol
 
-from appliance.errors import UnavailableError
-
 from . import wire
 from .devices import Direction
 
@@ -270,22 +268,6 @@ class _Child:
         # One that sits in the kernel (a driver that lost its card) does not die at once, and must not hold up the loop.
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(0.05)
-
-
-def list_devices(environment: Mapping[str, str] | None = None, timeout_s: float = OPENING_S) -> wire.Listing:
-    """All sound devices and cards that there are now. Blocks, mostly for 0.1 s; UnavailableError if no answer comes."""
-    child = _Child("capture", environment)
-    try:
-        child.link.settimeout(timeout_s)
-        child.link.send(wire.LIST)
-        message = wire.unpack_from_host(child.link.recv(wire.LARGEST_BYTES))
-    except (OSError, ValueError) as error:
-        raise UnavailableError(f"the sound host did not list its devices: {error}") from error
-    finally:
-        child.kill()
-    if not isinstance(message, wire.Listing):
-        raise UnavailableError("the sound host did not list its devices")
-    return message
 
 
 def _clean(environment: Mapping[str, str]) -> dict[str, str]:

@@ -57,6 +57,16 @@ def read_key(key_file: str, environment: Mapping[str, str] = os.environ) -> Secr
     )
 
 
+def stamp(key_file: str) -> tuple[int, int, int] | None:
+    """Changes when the configured key file does; None when there is none. systemd's copy of a credential never
+    changes."""
+    try:
+        status = os.stat(key_file)
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns, status.st_size
+
+
 def _from_file(path: Path, place: str) -> Secret:
     try:
         with path.open("rb") as file:

@@ -7,6 +7,7 @@ pressed never pays for the import.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -16,6 +17,9 @@ from appliance.realtime.retry import Failure, What
 if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection
     from websockets.exceptions import ConnectionClosed
+
+EARLIEST_S: Final = 1_795_219_200
+"""21 November 2026, when this was written: a clock that says an earlier time is wrong."""
 
 RETRY_AFTER_LIMIT_S: Final = 3600.0
 """The longest wish of a service that is obeyed: a slip of a digit must not silence a box for a year."""
@@ -38,11 +42,33 @@ class LinkSettings:
     close_timeout_s: float
     idle_close_s: float
     max_session_s: float
-    backoff_first_s: float
-    backoff_cap_s: float
     max_message_bytes: int
     ca_file: str
     proxy: str
+
+
+def _leads_to_this_machine(url: str) -> bool:
+    return url.startswith("ws:")
+
+
+def _has_network() -> bool:
+    """Some interface has an address and a way out: a default route of either family that is up.
+
+    Read from the kernel's tables, /proc/net/route and /proc/net/ipv6_route (proc(5)); asks nobody. True where they
+    cannot be read: then the failure speaks for itself.
+    """
+    try:
+        with open("/proc/net/route", encoding="ascii") as table:
+            rows = [line.split() for line in table][1:]
+        with open("/proc/net/ipv6_route", encoding="ascii") as table:
+            rows6 = [line.split() for line in table]
+    except OSError:
+        return True
+    # Columns: destination 1 and mask 7 of IPv4; destination 0, prefix length 1 and device 9 of IPv6. An unreachable
+    # default route of IPv6 stands on lo.
+    return any(row[1] == row[7] == "00000000" for row in rows) or any(
+        set(row[0]) == {"0"} and row[1] == "00" and row[9] != "lo" for row in rows6
+    )
 
 
 async def connect(settings: LinkSettings, key: str) -> ClientConnection:
@@ -85,8 +111,21 @@ def _library_log() -> logging.Logger:
     return logger
 
 
-def connect_failure(error: Exception) -> Failure | None:
-    """What a failed handshake was; None for an exception that is a fault of ours and must be seen."""
+def connect_failure(error: Exception, settings: LinkSettings) -> Failure | None:
+    """What a failed handshake was; None for an exception that is a fault of ours and must be seen.
+
+    Three causes are told apart without asking anybody: no link or address, no internet, service unreachable.
+    """
+    failure = _handshake_failure(error)
+    out_of_reach = failure is not None and failure.what in (What.UNREACHABLE, What.NAME, What.TIMEOUT)
+    if out_of_reach and not _leads_to_this_machine(settings.url) and not _has_network():
+        return Failure(What.NO_NETWORK, text="no link or no address")
+    if failure is not None and failure.what is What.CERTIFICATE_TIME and time.time() < EARLIEST_S:
+        return Failure(What.CLOCK, text=f"it says {time.strftime('%Y-%m-%d')}")
+    return failure
+
+
+def _handshake_failure(error: Exception) -> Failure | None:
     import socket
     import ssl
 

@@ -13,7 +13,8 @@ from typing import Final
 
 
 class Class(Enum):
-    """What the box may do by itself, and which fault it shows. See ``fault`` for the values."""
+    """What the box may do by itself, and which fault it shows. The value is the number of the fault that the
+    light shows (``policy.Policy.fault`` says when); 0 and 30 are none themselves."""
 
     TRANSIENT = 0
     """Retry with backoff. Lasting 120 s it is shown as a network fault while retrying goes on."""
@@ -29,11 +30,6 @@ class Class(Enum):
     """Something between the box and the service answers in its place. Retried with backoff, but said at once."""
     SETTINGS = 7
     """The service refuses what the configuration asks for. Only a press, or a slow probe."""
-
-    @property
-    def fault(self) -> int | None:
-        """The number of the fault to show at once; None: none, or only when it lasts."""
-        return self.value if 0 < self.value <= 7 else None
 
     @property
     def retries(self) -> bool:
@@ -59,6 +55,9 @@ class What(Enum):
     NOT_CONFIGURED = "the service did not confirm the settings in time"
     SETTINGS_REFUSED = "the service refused the settings"
     NO_KEY = "there is no key"
+    TOKEN = "no token could be had"
+    NO_NETWORK = "there is no network"
+    CLOCK = "the clock is wrong"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +121,9 @@ _BY_STATUS: Final = {
     511: _NETWORK,
 }
 _BY_WHAT: Final = {
-    What.UNREACHABLE: (Class.TRANSIENT, "check the network; trying again by itself"),
-    What.NAME: (Class.TRANSIENT, "check the network's name server; trying again by itself"),
-    What.TIMEOUT: (Class.TRANSIENT, "check the network; trying again by itself"),
+    What.UNREACHABLE: (Class.TRANSIENT, "the service is down, or the network blocks it; trying again by itself"),
+    What.NAME: (Class.TRANSIENT, "the network has no internet; check the router; trying again by itself"),
+    What.TIMEOUT: (Class.TRANSIENT, "the service is down, or the network is bad; trying again by itself"),
     What.NO_PONG: _TRANSIENT,
     What.SEND_STUCK: _TRANSIENT,
     What.CERTIFICATE_TIME: _CLOCK,
@@ -135,6 +134,9 @@ _BY_WHAT: Final = {
     What.NOT_CONFIGURED: _TRANSIENT,
     What.SETTINGS_REFUSED: _SETTINGS,
     What.NO_KEY: _KEY,
+    What.TOKEN: (Class.TRANSIENT, "check credentials.token_command; trying again by itself"),
+    What.NO_NETWORK: (Class.TRANSIENT, "check the cable or the Wi-Fi; trying again by itself"),
+    What.CLOCK: _CLOCK,
 }
 
 

@@ -75,7 +75,7 @@ async def speaking(settings: SpeakerSettings | None = None) -> AsyncIterator[Box
 
 @pytest.mark.parametrize("rate_hz", [0, 44_100])
 async def test_a_reply_is_heard_whole(virtual_card: VirtualCard, rate_hz: int) -> None:
-    reply = babble(2.0)
+    reply = babble(1.2)
     async with speaking(SpeakerSettings(rate_hz=rate_hz)) as box:
         with await asyncio.to_thread(virtual_card.record_speaker, HZ) as recording:
             asked_s = time.monotonic()
@@ -87,7 +87,7 @@ async def test_a_reply_is_heard_whole(virtual_card: VirtualCard, rate_hz: int) -
         # The first and the last piece have the player's fades.
         assert worst_likeness(reply[240:-240], heard, lag + 240, HZ) > 0.99
         assert not np.any(heard[: lag - HZ // 100])
-        assert box.speaker.heard_s("r1") == pytest.approx(2.0, abs=0.002)
+        assert box.speaker.heard_s("r1") == pytest.approx(1.2, abs=0.002)
         assert box.speaker.underruns == box.player.underruns == 0
         (audible,) = box.seen(ReplyAudible)
         assert isinstance(audible, ReplyAudible)
@@ -163,7 +163,7 @@ async def test_dropping_one_reply_leaves_the_next(virtual_card: VirtualCard) -> 
 
 
 async def test_a_hung_host_is_replaced_and_the_reply_goes_on_a_little_before(virtual_card: VirtualCard) -> None:
-    reply = babble(3.0)
+    reply = babble(1.6)
     async with speaking() as box:
         with await asyncio.to_thread(virtual_card.record_speaker, HZ) as recording:
             box.say("r1", reply.tobytes())

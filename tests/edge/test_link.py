@@ -13,6 +13,7 @@ from appliance.edge.dial import LinkSettings
 from appliance.edge.link import Closed, Failed, Link, LinkEvent, LinkState, Lost, Opened
 from appliance.errors import CredentialError
 from appliance.realtime import events
+from appliance.realtime.policy import Policy, Times
 from appliance.realtime.retry import Class
 from appliance.simulator.scenario import Close, Connection, Fail, Freeze, HangUp, Moment, Reset, Scenario, Step, faults
 from appliance.simulator.service import Service
@@ -35,18 +36,19 @@ def settings(url: str) -> LinkSettings:
         close_timeout_s=0.5,
         idle_close_s=60.0,
         max_session_s=1500.0,
-        backoff_first_s=0.02,
-        backoff_cap_s=0.1,
         max_message_bytes=1 << 25,
         ca_file="",
         proxy="",
     )
 
 
+TIMES = Times(backoff_first_s=0.02, backoff_cap_s=0.1, credit_probe_s=900, limit_probe_s=60, renewable=False)
+
+
 class Rig:
     """A link that runs, and everything it reported."""
 
-    def __init__(self, chosen: LinkSettings, key: str = KEY) -> None:
+    def __init__(self, chosen: LinkSettings, key: str = KEY, times: Times = TIMES) -> None:
         self.reported: list[LinkEvent] = []
         self._changed = asyncio.Event()
         self.audio: list[bytes] = []
@@ -57,7 +59,18 @@ class Rig:
                 raise CredentialError("no key anywhere")
             return key
 
-        self.link = Link(chosen, SETTINGS, credential, self._next, self._sent, self._report, jitter=lambda: 1.0)
+        self.link = Link(
+            chosen,
+            SETTINGS,
+            credential,
+            self._next,
+            self._sent,
+            self._report,
+            Policy(times),
+            credential_stamp=lambda: self.stamp,
+            jitter=lambda: 1.0,
+        )
+        self.stamp = 0
 
     def _next(self) -> bytes | None:
         return self.audio.pop(0) if self.audio else None
@@ -185,7 +198,8 @@ async def test_transient_trouble_is_retried_while_wanted(service: Service, troub
 async def test_when_nobody_waits_any_more_the_link_rests(service: Service) -> None:
     """On demand, an attempt that fails after the turn was given up is the last."""
     service.scenario = Scenario(connections=(Connection(http=503),))
-    async with running(Rig(replace(settings(service.url), backoff_first_s=0.1, backoff_cap_s=0.1))) as rig:
+    slow = replace(TIMES, backoff_first_s=0.1)
+    async with running(Rig(settings(service.url), times=slow)) as rig:
         rig.link.want()
         await rig.reports(Lost)
         rig.link.release()
@@ -195,8 +209,8 @@ async def test_when_nobody_waits_any_more_the_link_rests(service: Service) -> No
 
 async def test_a_press_skips_our_backoff_but_not_the_services_wish(service: Service) -> None:
     service.scenario = faults(Connection(http=503, headers={"Retry-After": "1"}))
-    slow = replace(settings(service.url), backoff_first_s=30.0, backoff_cap_s=30.0)
-    async with running(Rig(slow)) as rig:
+    slow = replace(TIMES, backoff_first_s=30.0, backoff_cap_s=30.0)
+    async with running(Rig(settings(service.url), times=slow)) as rig:
         loop = asyncio.get_running_loop()
         rig.link.want()
         await rig.reports(Lost)

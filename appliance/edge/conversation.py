@@ -1,0 +1,241 @@
+"""One session on one connection: the reader, the writer and the housekeeper, until one of them knows that it is over.
+
+The link (``link.py``) opens the connection, gives it to a ``Conversation``, and judges how that ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from appliance.edge.dial import LinkSettings, close_failure
+from appliance.errors import ProtocolError
+from appliance.realtime import codec, events
+from appliance.realtime.retry import Failure, What
+from appliance.realtime.session import Note, Outcome, Ready, Send, ServiceSaid, Session
+
+if TYPE_CHECKING:
+    from websockets.asyncio.client import ClientConnection
+
+log = logging.getLogger(__name__)
+wire_log = logging.getLogger("appliance.wire")
+
+CLOSE_AFTER_ERROR_S: Final = 1.0
+"""How long an ``error`` event waits for the close that explains it (ruling 11)."""
+
+RECYCLE_IDLE_S: Final = 10.0
+"""A session that has grown old is closed only after this long without a turn (ruling 9)."""
+
+OUTBOX_EVENTS: Final = 256
+"""Control events that may wait for the network. A turn makes about ten; a fuller box means that nothing leaves."""
+
+
+@dataclass(slots=True)
+class Demand:
+    """What is asked of the link, kept by it and read here. ``busy``: a turn is open. ``wanted``: a session is to be
+    kept."""
+
+    wanted: bool
+    busy: bool = False
+    idle_since_s: float = 0.0
+
+
+class SessionOver(Exception):
+    """Ends the tasks of one session. ``failure`` is None when we close with nothing wrong."""
+
+    def __init__(self, failure: Failure | None, reason: str = "") -> None:
+        super().__init__(reason)
+        self.failure = failure
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Supply:
+    """Where audio comes from and outcomes go to; see ``Link``."""
+
+    next_audio: Callable[[], bytes | None]
+    audio_sent: Callable[[], None]
+    on_outcome: Callable[[Outcome], None]
+
+
+class Conversation:
+    """See the module's text. ``session`` holds the protocol's rules, ``ready_s`` when its settings were confirmed."""
+
+    def __init__(
+        self, connection: ClientConnection, session: Session, settings: LinkSettings, demand: Demand, supply: Supply
+    ) -> None:
+        self._connection = connection
+        self.session = session
+        self.ready_s: float | None = None
+        self._settings = settings
+        self._demand = demand
+        self._supply = supply
+        self._outbox: deque[events.ClientEvent] = deque()
+        self._writable = asyncio.Event()
+        self._close_reason: str | None = None
+        self._overdue: tuple[Failure, float] | None = None
+
+    def send(self, *outgoing: events.ClientEvent) -> None:
+        """Queue control events, in order, ahead of further audio."""
+        if len(self._outbox) + len(outgoing) > OUTBOX_EVENTS:
+            self.close("nothing leaves any more")
+            return
+        self._outbox.extend(outgoing)
+        self._writable.set()
+
+    def kick(self) -> None:
+        """Audio may be due: ask for it again."""
+        self._writable.set()
+
+    def close(self, reason: str) -> None:
+        """End the session with 1000."""
+        self._close_reason = reason
+        self._writable.set()
+
+    async def run(self) -> SessionOver:
+        """Until it is over; says how. Meant for a task of its own."""
+        ends: list[SessionOver] = []
+        try:
+            async with asyncio.TaskGroup() as group:
+                for part in (self._read(), self._write(), self._look_after()):
+                    group.create_task(part)
+        except* SessionOver as overs:
+            ends = [end for end in overs.exceptions if isinstance(end, SessionOver)]
+        return ends[0]
+
+    async def hang_up(self) -> None:
+        """Close politely within the deadline, else abort: the old socket is gone before a new one opens (ruling 9)."""
+        closing = asyncio.get_running_loop().create_task(self._connection.close())
+        # Not asyncio.timeout: this also runs while we are being cancelled, when a timeout is no TimeoutError.
+        _, late = await asyncio.wait({closing}, timeout=self._settings.close_timeout_s)
+        if late:
+            self._connection.transport.abort()
+            wire_log.debug("! aborted, no close within %s s", self._settings.close_timeout_s)
+        await closing
+
+    async def _read(self) -> None:
+        """Drain the self._connection. A slow reader would starve the keepalive of its pongs, so nothing here waits."""
+        from websockets.exceptions import ConnectionClosed
+
+        try:
+            while True:
+                message = await self._connection.recv()
+                try:
+                    event = codec.decode(message)
+                except ProtocolError as error:
+                    log.warning("the service sent something unreadable (%s); ignored", error)
+                    continue
+                _log_event("<", event)
+                self._receive(event)
+        except ConnectionClosed as closed:
+            raise SessionOver(close_failure(closed)) from None
+
+    def _receive(self, event: events.ServerEvent) -> None:
+        session = self.session
+        for outcome in session.receive(event, _now_s()):
+            match outcome:
+                case Ready():
+                    self.ready_s = self._demand.idle_since_s = _now_s()
+                    self._supply.on_outcome(outcome)
+                    self._writable.set()
+                case Send(answer):
+                    self.send(answer)
+                case Note(level, text):
+                    log.log(logging.WARNING if level == "warning" else logging.DEBUG, "%s", text)
+                case ServiceSaid():
+                    self._supply.on_outcome(outcome)
+                    if outcome.type == "server_error":
+                        self._expect_close(Failure(What.SERVER_ERROR, text=outcome.message))
+                    elif not session.ready and not outcome.harmless:
+                        self._expect_close(Failure(What.SETTINGS_REFUSED, text=outcome.message))
+                case _:
+                    self._supply.on_outcome(outcome)
+
+    def _expect_close(self, failure: Failure) -> None:
+        """The close code decides; only when none comes does the ``error`` event speak for itself (ruling 11)."""
+        self._overdue = (failure, _now_s() + CLOSE_AFTER_ERROR_S)
+        asyncio.get_running_loop().call_later(CLOSE_AFTER_ERROR_S, self._writable.set)
+
+    async def _write(self) -> None:
+        """The only sender: settings, then control events ahead of audio."""
+        from websockets.exceptions import ConnectionClosed
+
+        session = self.session
+        try:
+            await self._send(session.opening())
+            while True:
+                self._writable.clear()
+                if self._close_reason is not None:
+                    raise SessionOver(None, self._close_reason)
+                if self._overdue is not None and _now_s() >= self._overdue[1]:
+                    raise SessionOver(self._overdue[0])
+                while self._outbox:
+                    await self._send(self._outbox.popleft())
+                if session.ready and (audio := self._supply.next_audio()) is not None:
+                    await self._send(session.append(audio))
+                    self._writable.set()
+                    self._supply.audio_sent()
+                await self._writable.wait()
+        except ConnectionClosed:
+            # The reader knows why, and says it.
+            await asyncio.Event().wait()
+
+    async def _send(self, event: events.ClientEvent) -> None:
+        _log_event(">", event)
+        try:
+            async with asyncio.timeout(self._settings.send_timeout_s):
+                await self._connection.send(codec.encode(event))
+        except TimeoutError:
+            # Only an abort frees a connection whose write buffer is full; close() would wait behind it.
+            self._connection.transport.abort()
+            raise SessionOver(Failure(What.SEND_STUCK)) from None
+
+    async def _look_after(self) -> None:
+        """What only time brings about: settings that are never confirmed, an idle or an old session."""
+        settings = self._settings
+        await asyncio.sleep(settings.configure_timeout_s)
+        if self.ready_s is None:
+            raise SessionOver(Failure(What.NOT_CONFIGURED))
+        while True:
+            now_s = _now_s()
+            if self._demand.busy:
+                # Nothing falls due before a turn has ended and one of these has passed.
+                await asyncio.sleep(min(settings.idle_close_s, RECYCLE_IDLE_S))
+                continue
+            idle_due_s = self._demand.idle_since_s + settings.idle_close_s
+            recycle_due_s = max(self.ready_s + settings.max_session_s, self._demand.idle_since_s + RECYCLE_IDLE_S)
+            if now_s >= idle_due_s and not self._demand.wanted:
+                raise SessionOver(None, "idle")
+            if now_s >= recycle_due_s:
+                raise SessionOver(None, "grown old")
+            due_s = recycle_due_s if self._demand.wanted else min(idle_due_s, recycle_due_s)
+            await asyncio.sleep(due_s - now_s)
+
+
+def _now_s() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def _log_event(gutter: str, event: events.ClientEvent | events.ServerEvent) -> None:
+    """The wire log: one line an event, audio as a count. No key ever passes here."""
+    if not wire_log.isEnabledFor(logging.DEBUG):
+        return
+    match event:
+        case events.InputAudioBufferAppend(audio):
+            wire_log.debug("%s append %d bytes", gutter, len(audio))
+        case events.OutputAudioDelta(response_id=response_id, audio=audio):
+            wire_log.debug("%s delta of %s, %d bytes", gutter, response_id, len(audio))
+        case _:
+            wire_log.debug("%s %s %s", gutter, type(event).__name__, " ".join(_harmless_fields(event)))
+
+
+def _harmless_fields(event: events.ClientEvent | events.ServerEvent) -> Iterator[str]:
+    """What may be logged of an event: ids, codes and names, never what was said, asked of a tool or configured."""
+    for name in ("response_id", "call_id", "name", "status", "type", "code"):
+        value = getattr(event, name, None)
+        if isinstance(value, str) and value:
+            yield f"{name}={value}"
