@@ -1,8 +1,9 @@
 """Configuration: ``default.toml`` and a person's file, checked as a whole, as frozen dataclasses.
 
 ``default.toml`` is the schema: the type of a setting is that of its default, what it may be stands in brackets in the
-comment behind it. Nothing here repeats a default or a range. The dataclasses give the settings names and types for the
-rest of the program; a test holds the two together.
+comment behind it. Nothing here repeats a default or a range. A table whose name is ``NAME`` stands for any number of
+tables with names that a person chooses; those of its defaults that break their own rule must be given. The dataclasses
+give the settings names and types for the rest of the program; a test holds the two together.
 """
 
 from __future__ import annotations
@@ -14,14 +15,22 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any, NamedTuple, get_type_hints
+from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
 
-from appliance.config_values import KEY_ADVICE, Setting, objection, redacted, syntax_hint, url_fault
+from appliance import json_schema
+from appliance.config_contradictions import contradictions
+from appliance.config_values import KEY_ADVICE, Setting, expectation, objection, redacted, syntax_hint
 from appliance.errors import ConfigurationError
 from appliance.toml_source import KeyPath, Place, places
 
 SYSTEM_PATH = "/etc/voice-appliance/config.toml"
 """Read when no file is named and this one exists."""
+
+ANY_NAME = "NAME"
+"""In ``default.toml``: a table that a person may have several of, under names of their own."""
+
+_OWN_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+"""What OpenAI's Realtime takes as the name of a function."""
 
 _DEFAULT_PATH = os.path.join(os.path.dirname(__file__), "default.toml")
 
@@ -41,6 +50,8 @@ class CredentialSettings:
     """Table ``[credentials]``: where the key is, never the key."""
 
     key_file: str
+    token_command: tuple[str, ...]
+    token_timeout_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +119,8 @@ class SpeakerSettings:
     rate_hz: int
     period_ms: int
     volume: int
+    volume_min: int
+    volume_max: int
     prebuffer_ms: int
     queue_ms: int
     reply_buffer_s: float
@@ -141,6 +154,24 @@ class PanelSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class OwnToolSettings:
+    """A table ``[tools.NAME]``. ``parameters`` is a JSON Schema without faults (``json_schema.py``), or empty."""
+
+    command: tuple[str, ...]
+    description: str
+    parameters: Mapping[str, Any]
+    timeout_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSettings:
+    """Table ``[tools]``, and by their names the tables ``[tools.NAME]``."""
+
+    builtin: tuple[str, ...]
+    own: Mapping[str, OwnToolSettings]
+
+
+@dataclass(frozen=True, slots=True)
 class ControlSettings:
     """Table ``[control]``."""
 
@@ -151,6 +182,23 @@ class ControlSettings:
     def socket_path(self) -> str:
         """The path to bind or to connect to: ``socket``, or the place that an empty one stands for."""
         return self.socket or os.path.join(os.environ.get("RUNTIME_DIRECTORY", "/run/voice-appliance"), "control.sock")
+
+
+@dataclass(frozen=True, slots=True)
+class LimitSettings:
+    """Table ``[limits]``."""
+
+    audio_s_per_hour: float
+
+
+@dataclass(frozen=True, slots=True)
+class TranscriptSettings:
+    """Table ``[transcripts]``."""
+
+    journal: bool
+    file: str
+    max_bytes: int
+    keep: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +219,10 @@ class Config:
     microphone: MicrophoneSettings
     speaker: SpeakerSettings
     panel: PanelSettings
+    tools: ToolSettings
     control: ControlSettings
+    limits: LimitSettings
+    transcripts: TranscriptSettings
     log: LogSettings
 
 
@@ -184,7 +235,7 @@ class _Problem(NamedTuple):
 
 @functools.cache
 def schema() -> dict[KeyPath, Setting]:
-    """Every setting, in the order of ``default.toml``."""
+    """Every setting, in the order of ``default.toml``; those with ``ANY_NAME`` in their key stand for many."""
     with open(_DEFAULT_PATH, encoding="utf-8") as file:
         text = file.read()
     where = places(text)
@@ -194,6 +245,20 @@ def schema() -> dict[KeyPath, Setting]:
         assert comment, f"default.toml:{where[key].line}: no [range] behind {'.'.join(key)}"
         rows[key] = Setting(value, tuple(comment[1].split(" | ")))
     return rows
+
+
+@functools.cache
+def _tables() -> frozenset[KeyPath]:
+    return frozenset(key[:length] for key in schema() for length in range(1, len(key)))
+
+
+def _row(key: KeyPath) -> KeyPath:
+    """The setting or table of ``default.toml`` that says what ``key`` is: itself, or the one of ``ANY_NAME``."""
+    row: KeyPath = ()
+    for name in key:
+        known = (*row, name) in schema() or (*row, name) in _tables()
+        row = (*row, ANY_NAME if not known and (*row, ANY_NAME) in _tables() else name)
+    return row
 
 
 def source(path: str | os.PathLike[str] | None) -> str:
@@ -212,15 +277,16 @@ def load(path: str | os.PathLike[str] | None = None, overrides: Mapping[str, Any
     name = source(path)
     text, written, problems = _read(name) if name else ("", {}, [])
     where = places(text) if written else {}
-    values = {key: setting.default for key, setting in schema().items()}
+    values = {key: setting.default for key, setting in schema().items() if ANY_NAME not in key}
     problems += _take(written, where, values)
     nested = [_nested(key.split("."), value) for key, value in (overrides or {}).items()]
     for table in nested:
         problems += _take(table, {}, values)
     wrong = {problem.key for problem in problems}
-    mentioned = {key for key, _ in _leaves(written)}
+    problems += _missing(values, where, wrong)
+    mentioned = {key[:length] for key, _ in _leaves(written) for length in range(1, len(key) + 1)}
     config: Config = _build(Config, values)
-    for keys, text in _contradictions(config):
+    for keys, text in contradictions(config):
         if wrong.isdisjoint(keys):
             key = next((key for key in keys if key in mentioned), keys[0])
             problems.append(_Problem(_line(where, key) if key in mentioned else 0, key, text))
@@ -231,7 +297,7 @@ def load(path: str | os.PathLike[str] | None = None, overrides: Mapping[str, Any
 
 def _leaves(table: Mapping[str, Any], above: KeyPath = ()) -> Iterator[tuple[KeyPath, Any]]:
     for name, value in table.items():
-        if isinstance(value, dict):
+        if isinstance(value, dict) and value:
             yield from _leaves(value, (*above, name))
         else:
             yield (*above, name), value
@@ -246,7 +312,13 @@ def _build(kind: type[Any], values: Mapping[KeyPath, Any], above: KeyPath = ()) 
     arguments = {}
     for name, hint in get_type_hints(kind).items():
         key = (*above, name)
-        value = values[key] if key in values else _build(hint, values, key)
+        if key in values:
+            value = values[key]
+        elif get_origin(hint) is Mapping:
+            names = dict.fromkeys(own[-2] for own in values if own[:-2] == above and len(own) > len(above) + 1)
+            value = {own: _build(get_args(hint)[1], values, (*above, own)) for own in names}
+        else:
+            value = _build(hint, values, key)
         arguments[name] = tuple(value) if isinstance(value, list) else value
     return kind(**arguments)
 
@@ -287,21 +359,28 @@ def _read(name: str) -> tuple[str, dict[str, Any], list[_Problem]]:
 
 def _take(table: Mapping[str, Any], where: Mapping[KeyPath, Place], values: dict[KeyPath, Any]) -> list[_Problem]:
     """Put what ``table`` holds and the schema allows into ``values``; return the rest as problems."""
-    problems = []
-    rows = schema()
-    tables = {key[:length] for key in rows for length in range(1, len(key))}
+    problems: list[_Problem] = []
 
     def visit(key: KeyPath, value: Any) -> None:
-        if key in rows:
-            text = objection(rows[key], value)
+        row = _row(key)
+        setting = schema().get(row)
+        if setting is not None:
+            text = objection(setting, value)
             if not text:
-                values[key] = float(value) if isinstance(rows[key].default, float) else value
-        elif key not in tables:
+                values[key] = float(value) if isinstance(setting.default, float) else value
+            if not text and "schema" in setting.allowed:
+                faults = [((*key, *at), text) for at, text in json_schema.faults(value)]
+                problems.extend(_Problem(_line(where, at), at, text) for at, text in faults)
+        elif row not in _tables() or (row[-1] == ANY_NAME and not isinstance(value, dict)):
             text = f"no such {'table' if isinstance(value, dict) else 'setting'}{_meant_key(key, value)}"
         elif isinstance(value, dict):
+            if row[-1] == ANY_NAME:
+                own = {(*key, name[-1]): setting.default for name, setting in schema().items() if name[:-1] == row}
+                values.update({name: default for name, default in own.items() if name not in values})
             for name, below in value.items():
                 visit((*key, name), below)
-            return
+            good = row[-1] != ANY_NAME or _OWN_NAME.fullmatch(key[-1])
+            text = "" if good else "a name is made of up to 64 letters a to z, digits, _ and -"
         else:
             text = f"is a table: write [{'.'.join(key)}] on a line of its own and its settings below"
         if text:
@@ -312,50 +391,27 @@ def _take(table: Mapping[str, Any], where: Mapping[KeyPath, Place], values: dict
     return problems
 
 
+def _missing(values: Mapping[KeyPath, Any], where: Mapping[KeyPath, Place], wrong: set[KeyPath]) -> Iterator[_Problem]:
+    """What must be given and is not: its default, which breaks its own rule, is still there. Not what was said to be
+    ``wrong`` already."""
+    for key, value in values.items():
+        setting = schema()[_row(key)]
+        if key not in wrong and objection(setting, value):
+            yield _Problem(_line(where, key), key, f"is missing; it must be {expectation(setting)}")
+
+
 def _meant_key(key: KeyPath, value: Any) -> str:
     """``; did you mean …?`` for a key or table that does not exist, or an empty string."""
     if isinstance(value, str) and "swaram_" in value:
         return KEY_ADVICE
-    known = {name[:-1] for name in schema()} if isinstance(value, dict) else set(schema())
-    here = {name[-1] for name in known if name and name[:-1] == key[:-1]}
+    above = _row(key[:-1])
+    if isinstance(value, dict):
+        known = _tables() | {name for name, setting in schema().items() if "schema" in setting.allowed}
+    else:
+        known = frozenset(schema())
+    here = {name[-1] for name in known if name[:-1] == above and name[-1] != ANY_NAME}
     elsewhere = sorted(".".join(name) for name in known if name[-1] == key[-1])
     dotted = {".".join(name) for name in known}
     close = [".".join((*key[:-1], name)) for name in get_close_matches(key[-1], here, 1, 0.6)]
     close = close or elsewhere or get_close_matches(".".join(key), dotted, 1, 0.8)
     return f"; did you mean {' or '.join(close)}?" if close else ""
-
-
-def _contradictions(config: Config) -> Iterator[tuple[tuple[KeyPath, ...], str]]:
-    """Settings that are well formed but cannot be carried out, alone or together: their keys, and why."""
-    yield from ((keys, text) for keys, text in _address_faults(config) if text)
-    talk, link, leds = config.talk, config.link, config.panel.leds
-    room_s = talk.keep_s - talk.pre_roll_ms / 1000
-    if talk.max_hold_s > room_s:
-        text = f"{talk.max_hold_s:g} s do not fit into talk.keep_s less talk.pre_roll_ms ({room_s:g} s)"
-        yield (("talk", "max_hold_s"), ("talk", "keep_s"), ("talk", "pre_roll_ms")), text
-    if talk.max_hold_warning_s >= talk.max_hold_s:
-        text = f"must be less than talk.max_hold_s ({talk.max_hold_s:g})"
-        yield (("talk", "max_hold_warning_s"), ("talk", "max_hold_s")), text
-    if talk.mode == "auto" and talk.tap_max_ms < talk.min_hold_ms:
-        text = f"must not be less than talk.min_hold_ms ({talk.min_hold_ms})"
-        yield (("talk", "tap_max_ms"), ("talk", "min_hold_ms")), text
-    if link.backoff_first_s > link.backoff_cap_s:
-        text = f"must not be more than link.backoff_cap_s ({link.backoff_cap_s:g})"
-        yield (("link", "backoff_first_s"), ("link", "backoff_cap_s")), text
-    if link.idle_close_s > link.max_session_s:
-        text = f"must not be more than link.max_session_s ({link.max_session_s:g})"
-        yield (("link", "idle_close_s"), ("link", "max_session_s")), text
-    pins = {"none": len(leds.gpio), "led": 1, "pwm": 1, "rgb": 3}[leds.kind]
-    if len(leds.gpio) != pins:
-        text = f'kind "{leds.kind}" takes {pins} pin{"s" if pins > 1 else ""}, not {len(leds.gpio)}'
-        yield (("panel", "leds", "gpio"), ("panel", "leds", "kind")), text
-    used = [*leds.gpio, config.panel.button.gpio] if leds.kind != "none" else []
-    if twice := sorted({pin for pin in used if used.count(pin) > 1}):
-        yield (("panel", "leds", "gpio"), ("panel", "button", "gpio")), f"pin {twice[0]} is used twice"
-
-
-def _address_faults(config: Config) -> Iterator[tuple[tuple[KeyPath, ...], str]]:
-    """What is wrong with the two addresses; an empty text where nothing is."""
-    yield (("service", "url"),), url_fault(config.service.url, ("wss", "ws"))
-    if config.link.proxy:
-        yield (("link", "proxy"),), url_fault(config.link.proxy, ("http", "https"))

@@ -7,6 +7,7 @@ and what may be meant.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from difflib import get_close_matches
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -22,15 +23,29 @@ class Setting(NamedTuple):
 
     default: Any
     allowed: tuple[str, ...]
-    """What stands between the brackets: ``text``, ``path``, ``url``, literals (``"tap"``, ``0``), ranges (``1..8``)."""
+    """What stands between the brackets: ``text``, ``path``, ``url``, literals (``"tap"``, ``0``), ranges (``1..8``).
+
+    Of a list these are said of each element. Of the whole value: ``command`` (a program and its arguments), ``none``
+    (an empty list), ``schema`` (a table that ``json_schema.py`` knows about).
+    """
+
+    @property
+    def is_list(self) -> bool:
+        """``allowed`` is said of the elements."""
+        return isinstance(self.default, list) and "command" not in self.allowed
 
 
-def shown(value: object) -> str:
-    """``value`` as TOML on one line, for a person: it may hold a credential until ``redacted``."""
+def shown(value: object, whole: bool = False) -> str:
+    """``value`` as TOML on one line, for a person: it may hold a credential until ``redacted``.
+
+    Tables are only mentioned, unless the ``whole`` is wanted.
+    """
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, (list, tuple)):
-        return f"[{', '.join(shown(item) for item in value)}]"
+        return f"[{', '.join(shown(item, whole) for item in value)}]"
+    if isinstance(value, dict) and whole:
+        return f"{{{', '.join(f'{shown(key)} = {shown(item, whole)}' for key, item in value.items())}}}"
     if not isinstance(value, str):
         return "a table" if isinstance(value, dict) else str(value)
     escaped = value.replace("\\", "\\\\").replace('"', '\\"')
@@ -44,18 +59,38 @@ def redacted(line: str) -> str:
 
 def objection(setting: Setting, value: Any) -> str:
     """What is wrong with ``value``, or an empty string."""
-    default, allowed = setting
-    if isinstance(default, list):
-        fits = isinstance(value, list) and all(_fits(item, allowed, default[0]) for item in value)
-    else:
-        fits = _fits(value, allowed, default)
-    if fits:
+    if _follows(setting, value):
         return ""
+    return f"must be {expectation(setting)}, not {shown(value)}{_meant_value(setting, value)}"
+
+
+def _follows(setting: Setting, value: Any) -> bool:
+    default, allowed = setting
+    if setting.is_list:
+        return isinstance(value, list) and all(_fits(item, allowed, default[0]) for item in value)
+    return _fits(value, allowed, default)
+
+
+def expectation(setting: Setting) -> str:
+    """What a value must be, to follow "must be"."""
+    default, allowed = setting
     expected = [_expectation(item, isinstance(default, float)) for item in allowed]
     wanted = " or ".join(filter(None, [", ".join(expected[:-1]), expected[-1]]))
-    if isinstance(default, list):
-        wanted = f"a list such as {shown(default)}, each of them {wanted}"
-    return f"must be {wanted}, not {shown(value)}{_meant_value(setting, value)}"
+    return f"a list such as {shown(default)}, each of them {wanted}" if setting.is_list else wanted
+
+
+def _is_command(value: Any) -> bool:
+    """Texts, the first a full path; never with a key: everybody on the machine can read a program's arguments."""
+    if not (isinstance(value, list) and value and all(isinstance(part, str) for part in value)):
+        return False
+    return value[0].startswith("/") and not any("\0" in part or "swaram_" in part for part in value)
+
+
+_WHOLE: dict[str, Callable[[Any], bool]] = {
+    "none": lambda value: value == [],
+    "command": _is_command,
+    "schema": lambda value: isinstance(value, dict),
+}
 
 
 def _fits(value: Any, allowed: tuple[str, ...], default: Any) -> bool:
@@ -71,6 +106,9 @@ def _fits(value: Any, allowed: tuple[str, ...], default: Any) -> bool:
         elif item == "path":
             if isinstance(value, str) and value.startswith("/") and "\0" not in value:
                 return True
+        elif item in _WHOLE:
+            if _WHOLE[item](value):
+                return True
         elif item == "url":
             if isinstance(value, str) and re.fullmatch(r"\w+://[^\s/][\x21-\x7e]*", value):
                 return True
@@ -82,19 +120,30 @@ def _fits(value: Any, allowed: tuple[str, ...], default: Any) -> bool:
 def _expectation(item: str, is_float: bool) -> str:
     if ".." in item:
         return f"a {'' if is_float else 'whole '}number from {' to '.join(item.split('..'))}"
-    words = {"text": "text", "path": "a full path that starts with /", "url": "an address such as wss://host/path"}
+    words = {
+        "text": "text",
+        "path": "a full path that starts with /",
+        "url": "an address such as wss://host/path",
+        "none": "[]",
+        "command": 'a program with its full path, and its arguments: ["/usr/local/bin/program", "--option"]',
+        "schema": "a table",
+    }
     return words.get(item, item)
 
 
 def _meant_value(setting: Setting, value: Any) -> str:
     """``; did you mean …?`` for a value of the right thought in the wrong form, or an empty string."""
     default, allowed = setting
-    if isinstance(value, str):
-        if "swaram_" in value:
-            return KEY_ADVICE
-        word = value.strip().lower()
-        words = [item.strip('"') for item in allowed if item.startswith('"')]
-        meant = _from_word(word, get_close_matches(word, words, 1, 0.5))
+    if "swaram_" in (shown(value) if isinstance(value, (str, list)) else ""):
+        return KEY_ADVICE
+    if isinstance(value, str) and "command" in allowed:
+        meant: Any = value.split()
+    elif isinstance(value, str):
+        meant = _from_word(value, allowed)
+    elif isinstance(value, list) and setting.is_list:
+        # Those that are meant otherwise, put right: all of them, or nothing is suggested.
+        pairs = [(item, _from_word(item, allowed) if isinstance(item, str) else None) for item in value]
+        meant = [item if _fits(item, allowed, default[0]) else other for item, other in pairs]
     elif isinstance(default, list):
         meant = value
     elif isinstance(default, bool) and value in (0, 1):
@@ -103,13 +152,15 @@ def _meant_value(setting: Setting, value: Any) -> str:
         meant = int(value)
     else:
         meant = None
-    if isinstance(default, list):
-        return f"; did you mean {shown([meant])}?" if _fits(meant, allowed, default[0]) else ""
-    return f"; did you mean {shown(meant)}?" if _fits(meant, allowed, default) else ""
+    if setting.is_list:
+        meant = meant if isinstance(meant, list) else [meant]
+    return f"; did you mean {shown(meant)}?" if _follows(setting, meant) else ""
 
 
-def _from_word(word: str, close: list[str]) -> Any:
-    """What ``word`` means: the closest of the wanted words; where there is none, a truth or a number; else None."""
+def _from_word(text: str, allowed: tuple[str, ...]) -> Any:
+    """What ``text`` means: the closest of the wanted words; where there is none, a truth or a number; else None."""
+    word = text.strip().lower()
+    close = get_close_matches(word, [item.strip('"') for item in allowed if item.startswith('"')], 1, 0.5)
     truths = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
     if close or word in truths:
         return close[0] if close else truths[word]

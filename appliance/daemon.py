@@ -10,6 +10,7 @@ import asyncio
 import logging
 import signal
 from collections.abc import Awaitable, Callable
+from dataclasses import asdict
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -23,18 +24,21 @@ from appliance.audio.uplink import Uplink
 from appliance.audio.utterance import Utterance
 from appliance.audio.wire import Opened
 from appliance.config import Config
-from appliance.edge import credentials, tools
+from appliance.edge import credentials, tools, wall_clock
 from appliance.edge.control import SOURCE as CONTROL_SOCKET
 from appliance.edge.control import ControlServer
 from appliance.edge.dial import LinkSettings
 from appliance.edge.link import Link, LinkEvent, LinkState
 from appliance.edge.panel import Panel
+from appliance.edge.transcripts import Transcripts
+from appliance.ledger import DAY_S, Ledger
 from appliance.realtime import events
 from appliance.realtime.policy import Policy
 from appliance.realtime.policy import Times as PolicyTimes
 from appliance.turn import vocabulary as v
+from appliance.turn.allowance import Allowance
 from appliance.turn.gestures import Gesture, Gestures, Press, Release
-from appliance.turn.lights import Conditions, Fault, arbiter
+from appliance.turn.lights import Conditions, Fault, Pattern, arbiter
 from appliance.turn.machine import Machine
 from appliance.turns import Parts, Times, Turns
 
@@ -71,7 +75,7 @@ class Daemon:
         self.player = Player(speaker.prebuffer_ms, speaker.reply_buffer_s, speaker.volume)
         self.microphone = Microphone(config.microphone, self.ring, self._on_microphone)
         self.speaker = Speaker(speaker, self.player, self._on_speaker)
-        self.tools = tools.Tools([tools.get_time(), tools.set_volume(self._set_volume)])
+        self.tools = tools.Tools(self._offered_tools())
         self.link = Link(
             link_settings(config),
             session_settings(config, self.tools),
@@ -82,6 +86,7 @@ class Daemon:
             Policy(retry_times(config)),
             credential_stamp=self._credential_stamp,
         )
+        self.ledger = Ledger(Allowance(config.limits.audio_s_per_hour), Transcripts(config.transcripts))
         times = Times(talk.pre_roll_ms / 1000, talk.echo_tail_ms / 1000)
         sounds = {sound: earcon(Earcon(sound.value)) for sound in v.Sound} if config.panel.earcons else {}
         parts = Parts(
@@ -93,6 +98,7 @@ class Daemon:
             self.microphone,
             self.speaker,
             self.tools,
+            self.ledger,
             sounds,
         )
         self.turns = Turns(parts, times, self._publish)
@@ -109,6 +115,7 @@ class Daemon:
         self._shown: dict[str, Any] = {}
         self._stop = asyncio.Event()
         self._changed = asyncio.Event()
+        self._began_s = asyncio.get_running_loop().time()
         self.stopping = False
         self.listeners: list[Callable[[dict[str, Any]], None]] = []
         """Told what clients may watch, besides the control socket's clients."""
@@ -122,6 +129,7 @@ class Daemon:
                 parts = (self.control, self.speaker, self.microphone, self.link)
                 light = group.create_task(self.panel.run(), name="panel")
                 tasks = [group.create_task(part.run(), name=type(part).__name__) for part in parts]
+                tasks.append(group.create_task(self._count_days(), name="days"))
                 await self._stop.wait()
                 await self._wind_down()
                 for task in tasks:
@@ -153,6 +161,11 @@ class Daemon:
                 self._changed.clear()
                 await self._changed.wait()
 
+    async def _count_days(self) -> None:
+        while True:
+            await asyncio.sleep(DAY_S)
+            self.ledger.day_is_over(asyncio.get_running_loop().time())
+
     async def _wind_down(self) -> None:
         self.stopping = True
         self._show()
@@ -162,14 +175,40 @@ class Daemon:
             await asyncio.sleep(STOP_FADE_S)
 
     async def _configured_key(self) -> str:
-        return credentials.read_key(self.config.credentials.key_file).reveal()
+        settings = self.config.credentials
+        if settings.token_command:
+            return (await credentials.fetch_token(settings.token_command, settings.token_timeout_s)).reveal()
+        return credentials.read_key(settings.key_file).reveal()
 
     def _credential_stamp(self) -> object:
         return credentials.stamp(self.config.credentials.key_file)
 
-    def _set_volume(self, percent: int) -> int:
+    def _offered_tools(self) -> list[tools.Tool]:
+        """What the configuration lets the model ask for."""
+        settings, speaker = self.config.tools, self.config.speaker
+        built_in = (
+            tools.get_time(wall_clock.is_synchronised),
+            tools.set_volume(speaker.volume_min, speaker.volume_max, self._set_volume),
+            tools.end_conversation(lambda: self.turns.end_conversation()),
+            tools.appliance_status(self._spoken_status),
+        )
+        own = (
+            tools.of_owner(name, tool.description, tool.parameters, tool.command, tool.timeout_s)
+            for name, tool in settings.own.items()
+        )
+        return [*(tool for tool in built_in if tool.name in settings.builtin), *own]
+
+    def _set_volume(self, percent: int) -> None:
         self.player.volume = percent
-        return percent
+
+    def _spoken_status(self) -> dict[str, Any]:
+        """What anybody in front of the box may hear of it."""
+        devices = {"microphone": self.microphone.device, "speaker": self.speaker.device}
+        return {
+            "volume_percent": round(self.player.volume),
+            **{what: "missing" if opened is None else opened.name for what, opened in devices.items()},
+            "running_for_minutes": int(asyncio.get_running_loop().time() - self._began_s) // 60,
+        }
 
     # ------------------------------------------------------------ the button
 
@@ -194,7 +233,7 @@ class Daemon:
                 self._hold_timer = asyncio.get_running_loop().call_at(at_s + hold_s, self._held_too_long)
                 log.debug("pressed: %s", source)
                 self.panel.acknowledge()
-                self.turns.happens(v.Press(at_s))
+                self.turns.press(at_s)
             case Release(at_s, source) if self._owner == source:
                 self._disown()
                 self.turns.happens(v.Release(at_s))
@@ -263,12 +302,13 @@ class Daemon:
     def conditions(self) -> Conditions:
         """Everything that is so, for the light."""
         state, link_state = self.machine.state, self.link.state
+        now_s = asyncio.get_running_loop().time()
         faults = set()
         if self._microphone_fault:
             faults.add(Fault.MICROPHONE)
         if self._speaker_fault:
             faults.add(Fault.SPEAKER)
-        if (number := self.link.policy.fault(asyncio.get_running_loop().time())) is not None:
+        if (number := self.link.policy.fault(now_s)) is not None:
             faults.add(Fault(number))
         return Conditions(
             stopping=self.stopping,
@@ -281,6 +321,7 @@ class Daemon:
             connecting=link_state is LinkState.CONNECTING,
             retrying=link_state is LinkState.RETRYING,
             ready=self.machine.microphone_ready,
+            resting=self.ledger.rest_s(now_s) > 0,
             idle_glow=self.config.panel.idle_glow,
         )
 
@@ -288,8 +329,8 @@ class Daemon:
         self._changed.set()
         pattern = arbiter(self.conditions())
         self.panel.show(pattern)
-        if self.link.policy.verdict is not None and self._fault_timer is None:
-            # Some troubles become faults only when they last.
+        if (self.link.policy.verdict is not None or pattern is Pattern.RESTING) and self._fault_timer is None:
+            # Some troubles become faults only when they last, and a rest is over by itself.
             self._fault_timer = asyncio.get_running_loop().call_later(FAULT_LOOK_S, self._look_at_fault)
         shown = {"state": self.machine.state.value, "link": self.link.state.name.lower(), "light": pattern.name.lower()}
         if shown != self._shown:
@@ -314,10 +355,12 @@ class Daemon:
             **self._shown,
             "turn": self.machine.number,
             "last_turn": self.turns.last,
+            "totals": asdict(self.ledger.totals(asyncio.get_running_loop().time())),
+            "rest_s": round(self.ledger.rest_s(asyncio.get_running_loop().time())),
             "fault": verdict.line if verdict is not None else None,
             "microphone": _device(self.microphone.device),
             "speaker": _device(self.speaker.device),
-            "volume": self.config.speaker.volume,
+            "volume": round(self.player.volume),
         }
 
     def quiet(self) -> None:
@@ -387,7 +430,7 @@ def retry_times(config: Config) -> PolicyTimes:
         backoff_cap_s=config.link.backoff_cap_s,
         credit_probe_s=config.link.credit_probe_s,
         limit_probe_s=config.link.limit_probe_s,
-        renewable=False,
+        renewable=bool(config.credentials.token_command),
     )
 
 

@@ -9,6 +9,7 @@
     │   └── DeviceNotFoundError    no sound device fits; the text lists what exists
     ├── CredentialError            exit 77 (EX_NOPERM): no key, or it cannot be read
     │   └── TokenError             the program that gives a token failed; worth another attempt
+    ├── ProgramError               a program of the owner's failed; never ends anything
     ├── ProtocolError              a message of the service that cannot be understood; never ends a session
     └── AudioGoneError             asked for audio that the ring no longer holds
 
@@ -60,6 +61,19 @@ class CredentialError(ApplianceError):
 
 class TokenError(CredentialError):
     """The program that gives a token failed. Another attempt may succeed, unlike with a key that is not there."""
+
+
+class ProgramError(ApplianceError):
+    """A program of the owner's did not do its work.
+
+    ``summary`` says how, in words for anybody. ``complaint`` is what the program said of it, for the journal only;
+    empty when it said nothing. Neither holds what it was given or what it answered.
+    """
+
+    def __init__(self, summary: str, complaint: str = "") -> None:
+        super().__init__(f"{summary}, saying: {complaint}" if complaint else summary)
+        self.summary = summary
+        self.complaint = complaint
 
 
 class ProtocolError(ApplianceError):

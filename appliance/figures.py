@@ -64,5 +64,33 @@ class TurnFigures:
         return ", ".join(parts)
 
 
+@dataclass(slots=True)
+class Totals:
+    """What a box has done since it started, or in its last day. Seconds of audio and of connection."""
+
+    turns: int = 0
+    answered: int = 0
+    sent_s: float = 0.0
+    received_s: float = 0.0
+    connected_s: float = 0.0
+
+    def since(self, earlier: Totals) -> Totals:
+        """The difference to an earlier copy."""
+        return Totals(
+            self.turns - earlier.turns,
+            self.answered - earlier.answered,
+            self.sent_s - earlier.sent_s,
+            self.received_s - earlier.received_s,
+            self.connected_s - earlier.connected_s,
+        )
+
+    def line(self) -> str:
+        """For the journal, once a day."""
+        return (
+            f"{self.turns} turns, {self.answered} answered, {self.sent_s:.0f} s of audio sent, "
+            f"{self.received_s:.0f} s received, connected for {self.connected_s / 60:.0f} min"
+        )
+
+
 def _between(start_s: float | None, end_s: float | None) -> float | None:
     return None if start_s is None or end_s is None else round(end_s - start_s, 3)

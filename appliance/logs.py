@@ -12,6 +12,13 @@ _PRIORITY = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERRO
 """Levels of syslog(3); the journal reads them from ``<n>`` at the start of a line."""
 
 
+REPEAT_S = 600.0
+"""A trouble that lasts is said again this often: a night of it is some 70 lines."""
+
+REMEMBERED_LINES = 64
+"""Different lines whose repeats are counted; troubles have a dozen."""
+
+
 class TerminalFormatter(logging.Formatter):
     """``12:34:56.789 warning edge.link: text``."""
 
@@ -32,6 +39,31 @@ class JournalFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """The line of ``record``, followed by those of its traceback if it has one."""
         return prioritised(super().format(_shortened(record)), record.levelno)
+
+
+class Repeats:
+    """Says a thing when it begins and then rarely: a fault that logs every second fills an SD card.
+
+    A line that was written less than REPEAT_S ago goes to debug; when it is due again it says how often it came
+    meanwhile.
+    """
+
+    def __init__(self, logger: logging.Logger) -> None:
+        self._logger = logger
+        self._said: dict[str, tuple[float, int]] = {}
+        """Line: (when it was last written, how often it came since)."""
+
+    def log(self, level: int, line: str, now_s: float) -> None:
+        """Write ``line``, or count it. ``now_s``: monotonic seconds."""
+        written_s, count = self._said.get(line, (float("-inf"), 0))
+        if now_s - written_s < REPEAT_S:
+            self._said[line] = (written_s, count + 1)
+            self._logger.debug("%s", line)
+            return
+        if len(self._said) >= REMEMBERED_LINES:
+            del self._said[min(self._said, key=lambda known: self._said[known][0])]
+        self._said[line] = (now_s, 0)
+        self._logger.log(level, "%s", f"{line} ({count} times more since)" if count else line)
 
 
 def prioritised(text: str, level: int) -> str:

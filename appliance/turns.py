@@ -19,15 +19,17 @@ import numpy.typing as npt
 
 from appliance.audio import microphone as mic
 from appliance.audio import speaker as spk
-from appliance.audio.format import frames_from_bytes, s_from_frames
+from appliance.audio.format import s_from_frames
 from appliance.audio.microphone import Microphone
-from appliance.audio.player import Player
+from appliance.audio.player import Player, ReplyTruncated
 from appliance.audio.speaker import Speaker
 from appliance.audio.uplink import Uplink
 from appliance.audio.utterance import Utterance
 from appliance.edge import link
 from appliance.edge.tools import Tools
 from appliance.figures import TurnFigures
+from appliance.ledger import Ledger
+from appliance.logs import Repeats
 from appliance.realtime import session as rt
 from appliance.turn import vocabulary as v
 from appliance.turn.machine import Machine
@@ -71,6 +73,7 @@ class Parts:
     microphone: Microphone
     speaker: Speaker
     tools: Tools
+    ledger: Ledger
     earcons: Mapping[v.Sound, npt.NDArray[np.int16]]
 
 
@@ -85,13 +88,10 @@ class Turns:
         self._busy = False
         self._timer: asyncio.TimerHandle | None = None
         self._tool_task: asyncio.Task[None] | None = None
-        self._tool_problem: BaseException | None = None
         self._underruns = 0
-        self._repeated = ""
+        self._repeats = Repeats(log)
         self._heard_s = 0.0
-        self.figures = TurnFigures(0, 0.0)
-        self.last: dict[str, Any] | None = None
-        """The figures of the last turn that ended; None before the first."""
+        self._farewell = False
         self.ended = 0
         """Turns that have ended."""
         self.warning = False
@@ -100,6 +100,32 @@ class Turns:
         """Called after anything happened."""
 
     # ------------------------------------------------------------ the machine
+
+    @property
+    def figures(self) -> TurnFigures:
+        """Of the current turn, or of the last one."""
+        return self._parts.ledger.figures
+
+    @property
+    def last(self) -> dict[str, Any] | None:
+        """The figures of the last turn that ended, as plain data; None before the first."""
+        return self._parts.ledger.last
+
+    def press(self, at_s: float) -> None:
+        """A press that counts. While the hour's allowance is used up it is answered, and opens nothing."""
+        rest_s = self._parts.ledger.rest_s(self._now_s())
+        if rest_s and self._parts.machine.state is v.State.READY:
+            minutes = max(1, round(rest_s / 60))
+            log.warning("resting: the hour's audio is used up (limits.audio_s_per_hour); back in %d min", minutes)
+            self._play_earcon(v.Sound.SORRY)
+            self.on_change()
+            return
+        self.happens(v.Press(at_s))
+
+    def end_conversation(self) -> None:
+        """The session is closed when this turn is over, its last words heard. A press before that takes it back: the
+        person goes on."""
+        self._farewell = True
 
     def happens(self, event: v.Event) -> None:
         """Feed the machine. What its effects bring about at once waits until all of them are carried out."""
@@ -137,6 +163,9 @@ class Turns:
         wanted = [due_s for due_s in due if due_s is not None]
         if wanted:
             self._timer = asyncio.get_running_loop().call_at(min(wanted), self._wake)
+        # While nobody's words are wanted the microphone may lag behind, which costs little; a press ends that at once.
+        wanted_in = (v.State.LISTENING, v.State.SENDING, v.State.WAITING)
+        self._parts.microphone.attentive = self._parts.machine.state in wanted_in
         self.on_change()
 
     def _wake(self) -> None:
@@ -214,7 +243,7 @@ class Turns:
 
     def _open_turn(self, number: int, session: rt.Session | None) -> None:
         if number != self.figures.number:
-            self.figures = TurnFigures(number, self._now_s())
+            self._parts.ledger.open_turn(number, self._now_s())
             self._underruns = self._parts.player.underruns
         if session is not None:
             session.begin_turn()
@@ -227,15 +256,16 @@ class Turns:
         for response_id in figures.heard.response_ids:
             figures.heard.played(response_id, parts.speaker.heard_s(response_id))
         figures.underruns = parts.player.underruns - self._underruns
-        self.last = figures.as_data(outcome.value)
-        log.info("%s", figures.line(outcome.value))
         self.ended += 1
-        self._publish({"event": "turn", **self.last})
+        self._publish({"event": "turn", **parts.ledger.close_turn(outcome)})
         parts.uplink.stop()
         parts.utterance.close()
         # The next turn's answer is held until its own PlayReply.
         parts.player.hold()
         parts.link.release(proven=outcome is v.Outcome.ANSWERED)
+        if self._farewell and outcome is not v.Outcome.INTERRUPTED and session is not None:
+            parts.link.close("the conversation was ended")
+        self._farewell = False
         self.warning = False
 
     def _tell_service(self, effect: v.Effect, session: rt.Session) -> None:
@@ -298,7 +328,11 @@ class Turns:
 
     def next_audio(self) -> bytes | None:
         """What the link's writer sends next."""
-        return self._parts.uplink.next(self._now_s())
+        now_s = self._now_s()
+        pcm = self._parts.uplink.next(now_s)
+        if pcm is not None:
+            self._parts.ledger.sent(pcm, now_s)
+        return pcm
 
     def audio_sent(self) -> None:
         """The link's writer has written what ``next_audio`` gave."""
@@ -316,22 +350,28 @@ class Turns:
 
     def on_link(self, event: link.LinkEvent) -> None:
         """Everything the link reports."""
+        ledger = self._parts.ledger
+        if isinstance(event, link.Lost | link.Failed | link.Closed):
+            ledger.disconnected(self._now_s())
         match event:
             case link.Opened():
-                log.info("connected")
-                self._repeated = ""
+                self._repeats.log(logging.INFO, "connected", self._now_s())
+                ledger.connected(self._now_s())
                 self.happens(v.LinkReady())
             case link.Lost(verdict, _, was_open):
-                self._log_once(logging.WARNING, verdict.line)
+                self._repeats.log(logging.WARNING, verdict.line, self._now_s())
                 if was_open:
                     self._end_replies()
                     self.happens(v.LinkLost())
+                if self._parts.machine.state is v.State.SPEAKING:
+                    # What plays is all there will be; a new session has nothing to do with it.
+                    self._parts.link.release()
             case link.Failed(verdict):
-                self._log_once(logging.ERROR, verdict.line)
+                self._repeats.log(logging.ERROR, verdict.line, self._now_s())
                 self._end_replies()
                 self.happens(v.LinkFailed())
             case link.Closed(reason):
-                log.info("connection closed: %s", reason)
+                self._repeats.log(logging.INFO, f"connection closed: {reason}", self._now_s())
                 self._end_replies()
                 self.happens(v.LinkLost())
             case rt.SpeechBegan():
@@ -343,11 +383,14 @@ class Turns:
             case rt.ReplyBegan(response_id):
                 self.happens(v.ReplyBegan(response_id))
             case rt.ReplyAudio(response_id, pcm):
-                self._reply_audio(response_id, pcm)
+                ledger.received(response_id, pcm, self._now_s())
+                self._parts.player.append(response_id, pcm)
+                self.happens(v.ReplyAudio(response_id))
             case rt.ReplyText(response_id, text):
-                self.figures.heard.said(response_id, text)
+                ledger.box_said(response_id, text)
                 self._publish({"event": "caption", "side": "box", "text": text})
             case rt.CallerText(text):
+                ledger.person_said(text)
                 self._publish({"event": "caption", "side": "person", "text": text})
             case rt.ReplyEnded(response_id, status, calls):
                 self._parts.player.end(response_id)
@@ -358,22 +401,10 @@ class Turns:
                     logging.DEBUG if harmless else logging.WARNING, "the service says: %s (%s)", message, code or type_
                 )
 
-    def _reply_audio(self, response_id: str, pcm: bytes) -> None:
-        if self.figures.first_delta_s is None:
-            self.figures.first_delta_s = self._now_s()
-        self.figures.heard.received(response_id, s_from_frames(frames_from_bytes(len(pcm))))
-        self._parts.player.append(response_id, pcm)
-        self.happens(v.ReplyAudio(response_id))
-
     def _end_replies(self) -> None:
         """Nothing more of any reply will arrive: what is here plays out."""
         if (reply := self._parts.machine.reply_in_progress) is not None:
             self._parts.player.end(reply)
-
-    def _log_once(self, level: int, line: str) -> None:
-        """A fault is one line when it begins, not one per attempt."""
-        log.log(logging.DEBUG if line == self._repeated else level, "%s", line)
-        self._repeated = line
 
     # ------------------------------------------------------------ sound
 
@@ -417,3 +448,5 @@ class Turns:
                 self.happens(v.ReplyAudible(response_id))
             case spk.ReplyDrained(response_id, at_s):
                 asyncio.get_running_loop().call_at(at_s, self.happens, v.ReplyDrained(response_id))
+            case ReplyTruncated():
+                log.warning("a reply is longer than speaker.reply_buffer_s: the rest of it is dropped")

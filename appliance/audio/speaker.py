@@ -213,6 +213,9 @@ class Speaker:
         self._pass_on(message.time_s)
         self._feed()
 
+    def fetched(self) -> None:
+        """Nothing is left to be done: each report was dealt with at once."""
+
     # ------------------------------------------------------------ inside
 
     def _feed(self) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from appliance import config
-from appliance.config_values import redacted, shown
+from appliance.config_values import Setting, objection, redacted, shown
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,13 +30,28 @@ def run(args: argparse.Namespace) -> int:
 def dump(settings: config.Config) -> Iterator[str]:
     """The lines of a TOML file that gives ``settings``; behind what differs from the default stands the default."""
     table: tuple[str, ...] = ()
-    for key, setting in config.schema().items():
+    for key, setting, value in _in_force(settings):
         if key[:-1] != table:
             yield from ([""] if table else [])
             table = key[:-1]
             yield f"[{'.'.join(table)}]"
+        # What must be given has no default that is worth showing.
+        is_default = shown(value) == shown(setting.default) or objection(setting, setting.default)
+        default = "" if is_default else f"  # default: {shown(setting.default)}"
+        yield redacted(f"{key[-1]} = {shown(value, whole=True)}{default}")
+
+
+def _in_force(settings: config.Config) -> Iterator[tuple[tuple[str, ...], Setting, Any]]:
+    """Every setting, with its key, its row and its value; a person's own tables last."""
+    templates = {}
+    for key, setting in config.schema().items():
+        if config.ANY_NAME in key:
+            templates[key] = setting
+            continue
         value: Any = settings
         for name in key:
             value = getattr(value, name)
-        is_default = shown(value) == shown(setting.default)
-        yield redacted(f"{key[-1]} = {shown(value)}{'' if is_default else f'  # default: {shown(setting.default)}'}")
+        yield key, setting, value
+    for own, tool in settings.tools.own.items():
+        for key, setting in templates.items():
+            yield (*key[:-2], own, key[-1]), setting, getattr(tool, key[-1])

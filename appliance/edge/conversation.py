@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -118,7 +118,7 @@ class Conversation:
         await closing
 
     async def _read(self) -> None:
-        """Drain the self._connection. A slow reader would starve the keepalive of its pongs, so nothing here waits."""
+        """Drain the connection. A slow reader would starve the keepalive of its pongs, so nothing here waits."""
         from websockets.exceptions import ConnectionClosed
 
         try:
@@ -126,17 +126,17 @@ class Conversation:
                 message = await self._connection.recv()
                 try:
                     event = codec.decode(message)
-                except ProtocolError as error:
-                    log.warning("the service sent something unreadable (%s); ignored", error)
+                except ProtocolError as fault:
+                    self._follow(self.session.unreadable(fault))
                     continue
                 _log_event("<", event)
-                self._receive(event)
+                self._follow(self.session.receive(event, _now_s()))
         except ConnectionClosed as closed:
             raise SessionOver(close_failure(closed)) from None
 
-    def _receive(self, event: events.ServerEvent) -> None:
+    def _follow(self, outcomes: Sequence[Outcome]) -> None:
         session = self.session
-        for outcome in session.receive(event, _now_s()):
+        for outcome in outcomes:
             match outcome:
                 case Ready():
                     self.ready_s = self._demand.idle_since_s = _now_s()
@@ -199,7 +199,8 @@ class Conversation:
         settings = self._settings
         await asyncio.sleep(settings.configure_timeout_s)
         if self.ready_s is None:
-            raise SessionOver(Failure(What.NOT_CONFIGURED))
+            # An error event that came meanwhile says more than that nothing was confirmed.
+            raise SessionOver(self._overdue[0] if self._overdue is not None else Failure(What.NOT_CONFIGURED))
         while True:
             now_s = _now_s()
             if self._demand.busy:

@@ -1,13 +1,14 @@
-"""Where the key comes from. It is read for each connection, so that a changed file counts at once."""
+"""Where the key, or a token in its place, comes from. It is read for each connection: a change counts at once."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from appliance.errors import CredentialError
+from appliance import program
+from appliance.errors import CredentialError, ProgramError, TokenError
 
 CREDENTIAL_NAME: Final = "api-key"
 """Name of the systemd credential (``LoadCredential=api-key:…``)."""
@@ -19,6 +20,9 @@ _MISSING: Final = "unset"
 
 _LONGEST_BYTES: Final = 4096
 """Far above any key; a larger file is not a key file."""
+
+TOKEN_OUTPUT_BYTES: Final = 8192
+"""The most that a token program may print (ruling 15)."""
 
 
 class Secret:
@@ -57,6 +61,25 @@ def read_key(key_file: str, environment: Mapping[str, str] = os.environ) -> Secr
     )
 
 
+async def fetch_token(command: Sequence[str], timeout_s: float) -> Secret:
+    """The token that ``command`` (a program with its full path, and its arguments) prints, for one connection.
+
+    ``program.py`` says how it runs: no shell, a clean environment, dead when this returns, also when it is cancelled.
+    Raises TokenError, which names the program, and neither its arguments nor what it printed.
+    """
+    place = f"credentials.token_command {command[0]}"
+    try:
+        output = await program.run(command, b"", timeout_s, TOKEN_OUTPUT_BYTES)
+    except ProgramError as error:
+        raise TokenError(f"{place} {error}") from None
+    token = output.decode("ascii", "replace").strip()
+    if not token:
+        raise TokenError(f"{place} printed no token")
+    if not _is_key(token):
+        raise TokenError(f"{place} printed something else than one token")
+    return Secret(token)
+
+
 def stamp(key_file: str) -> tuple[int, int, int] | None:
     """Changes when the configured key file does; None when there is none. systemd's copy of a credential never
     changes."""
@@ -87,6 +110,11 @@ def _checked(text: str, place: str) -> Secret:
     key = text.strip()
     if not key or key == _MISSING:
         raise CredentialError(f"{place}: holds no key; write the service's key there")
-    if not key.isascii() or not key.isprintable() or " " in key:
+    if not _is_key(key):
         raise CredentialError(f"{place}: holds more than one key or stray characters; write only the key there")
     return Secret(key)
+
+
+def _is_key(text: str) -> bool:
+    """One word of printable ASCII: what fits into a header, and nothing that could begin another."""
+    return text.isascii() and text.isprintable() and " " not in text

@@ -146,7 +146,7 @@ def _handshake_failure(error: Exception) -> Failure | None:
             time_is_off = error.verify_code in (9, 10)
             return Failure(What.CERTIFICATE_TIME if time_is_off else What.CERTIFICATE_ISSUER, text=error.verify_message)
         case ssl.SSLError():
-            return Failure(What.TLS, text=error.reason or "")
+            return Failure(What.TLS, text=getattr(error, "reason", None) or "")
         case socket.gaierror():
             return Failure(What.NAME, text=error.strerror or "")
         case OSError():

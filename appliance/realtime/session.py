@@ -259,6 +259,8 @@ class Session:
             case ev.SpeechStarted():
                 self._speech_began()
             case ev.SpeechStopped():
+                if not self._in_speech:
+                    self._note("debug", "speech_stopped without speech_started")
                 self._in_speech = False
                 self._outcomes.append(SpeechEnded())
             case ev.InputTranscriptionCompleted(transcript=text):
@@ -282,6 +284,12 @@ class Session:
                 self._note("debug", f"unknown event {kind!r}; ignored, and not logged again in this session")
             case _:
                 assert_never(event)
+        return self._outcomes
+
+    def unreadable(self, fault: ProtocolError) -> list[Outcome]:
+        """A message that is no event: a note, once for each kind of fault."""
+        self._outcomes = []
+        self._note("warning", f"the service sent something unreadable ({fault}); ignored")
         return self._outcomes
 
     def _updated(self) -> None:

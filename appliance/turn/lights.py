@@ -17,6 +17,7 @@ listening            steady full                                                
 listening, ending    full, winks twice                                                               green
 wait, retrying       even slow blink, 1 Hz                                                           blue, amber
 speaking             slow breath                          lit, a short gap every 1.8 s               blue
+resting              slow triple blip                                                                amber
 mute                 one short blip every 4 s                                                        red
 fault N              N flashes of 250 ms, pause of 1.5 s                                             red
 stopping             one quick fade out                   one flash                                  white
@@ -194,6 +195,8 @@ class Pattern(Enum):
     RETRYING = _alike(AMBER, 0.5, 0.5)
     """A wait for the connection, after it has failed."""
     SPEAKING = Look(BLUE, Breath(3.0), Flashes((1.5, 0.3)))
+    RESTING = _alike(AMBER, _BLIP_S, 0.33, _BLIP_S, 0.33, _BLIP_S, 2.98)
+    """The hour's audio is used up; over by itself."""
     MUTE = _alike(RED, _BLIP_S, 4.0 - _BLIP_S)
     FAULT_KEY = _flashes(1)
     FAULT_MICROPHONE = _flashes(2)
@@ -260,6 +263,8 @@ class Conditions:
     """The connection is being made."""
     retrying: bool = False
     """The connection has failed and is tried again."""
+    resting: bool = False
+    """The hour's audio is used up: a press would not be answered."""
     inviting: bool = False
     """Open mode: the box listens for somebody to speak."""
     ready: bool = False
@@ -272,9 +277,9 @@ def arbiter(conditions: Conditions) -> Pattern:
     """The one pattern to show.
 
     Stopping > mute > listening, speaking > microphone fault > speaker fault > other faults > waiting > connecting,
-    retrying > invite > ready > starting (ruling 23). Where the ruling leaves two at one rank: listening before
-    speaking, because an open microphone is never hidden; retrying before connecting, so that the colour does not change
-    with every attempt; of the other faults the one with the fewest flashes.
+    retrying > resting > invite > ready > starting (ruling 23). Where the ruling leaves two at one rank: listening
+    before speaking, because an open microphone is never hidden; retrying before connecting, so that the colour does
+    not change with every attempt; of the other faults the one with the fewest flashes.
     """
     ranks = (
         (conditions.stopping, Pattern.STOPPING),
@@ -286,6 +291,7 @@ def arbiter(conditions: Conditions) -> Pattern:
         (conditions.waiting, Pattern.WAIT),
         (conditions.retrying, Pattern.RETRYING),
         (conditions.connecting, Pattern.WAIT),
+        (conditions.resting, Pattern.RESTING),
         (conditions.inviting, Pattern.INVITE),
         (conditions.ready, Pattern.READY if conditions.idle_glow else Pattern.READY_DARK),
     )

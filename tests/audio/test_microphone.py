@@ -65,9 +65,9 @@ async def listening(settings: MicrophoneSettings | None = None) -> AsyncIterator
         await box.end()
 
 
-@pytest.mark.parametrize("rate_hz", [0, 44_100])
+@pytest.mark.parametrize(("rate_hz", "attentive"), [(0, True), (44_100, True), (0, False)])
 async def test_what_is_said_is_in_the_ring_without_a_gap_and_at_its_time(
-    virtual_card: VirtualCard, rate_hz: int
+    virtual_card: VirtualCard, rate_hz: int, attentive: bool
 ) -> None:
     said = babble(1.5)
     with virtual_card.record_microphone(hz=HZ, latency_ms=5) as beside:
@@ -75,6 +75,7 @@ async def test_what_is_said_is_in_the_ring_without_a_gap_and_at_its_time(
             opened = box.events[0]
             assert opened == MicrophoneOpened("usbmic", rate_hz or 48_000, 1, "")
             begun = box.ring.end
+            box.microphone.attentive = attentive
             playing = virtual_card.play_into_microphone(said)
             await until(lambda: playing.over)
             await until(lambda: box.ring.end - begun > said.size + HZ // 2)
@@ -84,6 +85,17 @@ async def test_what_is_said_is_in_the_ring_without_a_gap_and_at_its_time(
     # The recorder beside us has some milliseconds of delay of its own.
     assert box.ring.time_at(start + lag) == pytest.approx(beside.time_s(lag_of(said, beside.samples)), abs=0.05)
     assert box.seen(MicrophoneHole) == 0
+
+
+async def test_attention_brings_the_ring_up_to_date_at_once(virtual_card: VirtualCard) -> None:
+    async with listening() as box:
+        box.microphone.attentive = False
+        await until(lambda: time.monotonic() - box.ring.time_at(box.ring.end) > 0.1)
+        behind = box.ring.end
+        box.microphone.attentive = True
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert box.ring.end > behind
 
 
 async def test_one_channel_of_several(virtual_card: VirtualCard) -> None:
@@ -187,6 +199,9 @@ class Nobody:
 
     def received(self, message: wire.Block | wire.Played) -> None:
         raise AssertionError(message)
+
+    def fetched(self) -> None:
+        pass
 
 
 async def test_a_host_that_never_starts_is_tried_ever_more_rarely(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from appliance import config
+from appliance.audio.format import frames_from_ms
 from appliance.commands.virtual_card import VirtualCard
 from appliance.daemon import Daemon
 from appliance.simulator import voices
@@ -21,18 +23,42 @@ from appliance.turn.vocabulary import State
 KEY = "swaram_test_0123456789abcdef"
 
 PRESS_TO_SPEECH_S = 0.15
-"""People speak 100 ms after a press at the earliest (ruling 20); the virtual card lets a sound begin up to 50 ms before the
-player that makes it was started."""
+"""People speak 100 ms after a press at the earliest (ruling 20); the virtual card lets a sound begin up to 50 ms before
+the player that makes it was started."""
 
 SETTLED_FRAMES = 12_000
 """Half a second of microphone: the pre-roll is full, as in a box that has been up for a while."""
 
 Samples = npt.NDArray[np.int16]
 
+_Part = TypeVar("_Part")
+
 
 def question(name: str = "ask-time") -> Samples:
     """A recorded question, int16 mono 24 kHz."""
     return np.frombuffer(voices.pcm(name), dtype="<i2")
+
+
+def words(from_ms: float = 200, to_ms: float = 540) -> Samples:
+    """A few syllables of a recorded question, cut where it is quiet (200, 540, 1240 ms): enough to be taken for speech,
+    and a test is over in seconds."""
+    return question()[frames_from_ms(from_ms) : frames_from_ms(to_ms)]
+
+
+@contextlib.asynccontextmanager
+async def together(*parts: AbstractAsyncContextManager[_Part]) -> AsyncIterator[list[_Part]]:
+    """Enter several at the same time: a box takes a second to start, ten boxes hardly longer."""
+    async with AsyncExitStack() as stack:
+        async with asyncio.TaskGroup() as group:
+            entering = [group.create_task(stack.enter_async_context(part)) for part in parts]
+        yield [task.result() for task in entering]
+
+
+async def in_time(condition: Callable[[], bool], timeout_s: float = 10) -> None:
+    """Until something is so that nothing announces, such as what a recording holds."""
+    async with asyncio.timeout(timeout_s):
+        while not condition():  # noqa: ASYNC110  (nobody would set an event)
+            await asyncio.sleep(0.005)
 
 
 @contextlib.asynccontextmanager
@@ -55,9 +81,7 @@ async def box(service: Service, card: VirtualCard, folder: Path, **settings: Any
     daemon = Daemon(config.load(None, overrides), credential=credential)
     task = asyncio.create_task(daemon.run())
     try:
-        async with asyncio.timeout(20):
-            while not (task.done() or (daemon.ready and daemon.ring.end > SETTLED_FRAMES)):
-                await asyncio.sleep(0.02)
+        await in_time(lambda: task.done() or (daemon.ready and daemon.ring.end > SETTLED_FRAMES), 20)
         yield daemon
         daemon.stop()
         async with asyncio.timeout(10):
@@ -88,10 +112,12 @@ async def say(card: VirtualCard, samples: Samples) -> None:
     await asyncio.to_thread(playing.wait)
 
 
-async def ask_holding(daemon: Daemon, card: VirtualCard, samples: Samples) -> None:
-    """Press, say it, let go when it has been heard."""
-    daemon.edge(True, "test")
+async def ask_holding(daemon: Daemon, card: VirtualCard, samples: Samples, *others: Daemon) -> None:
+    """Press, say it, let go when it has been heard; at all of the boxes."""
+    for each in (daemon, *others):
+        each.edge(True, "test")
     await say(card, samples)
     # What paplay has handed over is still on its way through the virtual card.
     await asyncio.sleep(0.15)
-    daemon.edge(False, "test")
+    for each in (daemon, *others):
+        each.edge(False, "test")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -16,91 +17,124 @@ from appliance.simulator.service import Service
 from appliance.simulator.settings import SIMPLE_MODEL, ServiceSettings
 from appliance.turn.vocabulary import Outcome, State
 
-from .rig import KEY, PRESS_TO_SPEECH_S, ask_holding, box, in_state, question, say, turn_over
+from .rig import KEY, PRESS_TO_SPEECH_S, ask_holding, box, in_state, question, say, together, turn_over, words
 
 MODELS = [SIMPLE_MODEL, "mal-realtime-premium"]
 
+ANSWER_FRAMES = 16_800
+"""0.7 s of speech, in a test where it matters what is heard."""
 
-@pytest.mark.parametrize("model", MODELS)
-@pytest.mark.parametrize("mode", ["auto", "hold"])
-async def test_a_held_question_is_heard_whole_and_answered_whole(
-    card: VirtualCard, tmp_path: Path, mode: str, model: str
-) -> None:
+ANSWER_EVERY_MS = 900
+"""Answers of several boxes, one after the other."""
+
+SHORT = conversation(Turn(replies=(Reply(tone_ms=300),)))
+"""In a test where it only matters that there is an answer."""
+
+
+async def test_a_held_question_is_heard_whole_and_answered_whole(card: VirtualCard, tmp_path: Path) -> None:
+    """Four boxes hear the same question, and answer one after the other: there is one speaker."""
+    kinds = [(mode, model) for mode in ("auto", "hold") for model in MODELS]
+    answers = [
+        question("ask-monsoon")[first : first + ANSWER_FRAMES] for first in range(0, 4 * ANSWER_FRAMES, ANSWER_FRAMES)
+    ]
+    replies = [
+        Reply(pcm=answer.tobytes(), delay_ms=300 + place * ANSWER_EVERY_MS) for place, answer in enumerate(answers)
+    ]
+    services = [Service(ServiceSettings(key=KEY), conversation(Turn(replies=(reply,)))) for reply in replies]
+    asked = words(200, 1240)
     async with (
-        Service(ServiceSettings(key=KEY)) as service,
-        box(service, card, tmp_path, talk__mode=mode, service__model=model) as daemon,
+        together(*services),
+        together(
+            *(
+                box(service, card, tmp_path, talk__mode=mode, service__model=model)
+                for service, (mode, model) in zip(services, kinds, strict=True)
+            )
+        ) as daemons,
     ):
         with card.record_speaker(hz=24_000) as recording:
-            await ask_holding(daemon, card, question())
-            assert await turn_over(daemon) == Outcome.ANSWERED.value
+            await ask_holding(daemons[0], card, asked, *daemons[1:])
+            assert [await turn_over(daemon) for daemon in daemons] == [Outcome.ANSWERED.value] * 4
             await asyncio.sleep(0.2)
             heard = recording.stop()
-    (connection,) = service.connections
-    received = np.frombuffer(connection.audio, dtype="<i2")
-    asked = find(question(), received, 24_000)
-    assert asked.correlation > 0.99 and asked.missing_ms == 0
-    (reply,) = service.replies
-    answered = find(np.frombuffer(reply.pcm, dtype="<i2"), heard, 24_000)
-    assert answered.correlation > 0.99 and answered.longest_gap_ms <= 5
-    assert not service.violations and connection.close_code == 1000
+    for service, answer, kind in zip(services, answers, kinds, strict=True):
+        (connection,) = service.connections
+        sent = find(asked, np.frombuffer(connection.audio, dtype="<i2"), 24_000)
+        assert sent.correlation > 0.99 and sent.missing_ms == 0, kind
+        answered = find(answer, heard, 24_000)
+        assert answered.correlation > 0.99 and answered.longest_gap_ms <= 5, kind
+        assert not service.violations and connection.close_code == 1000
 
 
-@pytest.mark.parametrize("model", MODELS)
-async def test_a_tapped_question_is_ended_by_the_service(card: VirtualCard, tmp_path: Path, model: str) -> None:
+async def test_a_tapped_question_is_ended_by_the_service(card: VirtualCard, tmp_path: Path) -> None:
+    services = [Service(scenario=SHORT) for _ in MODELS]
+    asked = words(200, 1240)
     async with (
-        Service() as service,
-        box(service, card, tmp_path, talk__mode="tap", service__model=model) as daemon,
+        together(*services),
+        together(
+            *(
+                box(service, card, tmp_path, talk__mode="tap", service__model=model)
+                for service, model in zip(services, MODELS, strict=True)
+            )
+        ) as daemons,
     ):
-        daemon.edge(True, "test")
+        for daemon in daemons:
+            daemon.edge(True, "test")
         await asyncio.sleep(PRESS_TO_SPEECH_S)
-        daemon.edge(False, "test")
-        await say(card, question())
-        assert await turn_over(daemon) == Outcome.ANSWERED.value
-    asked = find(question(), np.frombuffer(service.connections[0].audio, dtype="<i2"), 24_000)
-    assert asked.correlation > 0.99 and asked.missing_ms == 0
-    assert not service.connections[0].received_of(events.InputAudioBufferCommit)
+        for daemon in daemons:
+            daemon.edge(False, "test")
+        await say(card, asked)
+        assert [await turn_over(daemon) for daemon in daemons] == [Outcome.ANSWERED.value] * 2
+    for service in services:
+        sent = find(asked, np.frombuffer(service.connections[0].audio, dtype="<i2"), 24_000)
+        assert sent.correlation > 0.99 and sent.missing_ms == 0
+        assert not service.connections[0].received_of(events.InputAudioBufferCommit)
 
 
-@pytest.mark.parametrize("race", ["ends", "late", "twice", "ignored"])
-async def test_commit_and_turn_detection_race_both_ways(card: VirtualCard, tmp_path: Path, race: str) -> None:
+async def test_commit_and_turn_detection_race_both_ways(card: VirtualCard, tmp_path: Path) -> None:
+    races: tuple[Literal["ends", "late", "twice", "ignored"], ...] = ("ends", "late", "twice", "ignored")
+    turns = (Turn(commit=race, heard="ask-time", replies=(Reply(tone_ms=300),)) for race in races)
+    services = [Service(scenario=conversation(turn)) for turn in turns]
     async with (
-        Service(scenario=conversation(Turn(commit=race, heard="ask-time"))) as service,  # type: ignore[arg-type]
-        box(service, card, tmp_path, talk__mode="hold") as daemon,
+        together(*services),
+        together(*(box(service, card, tmp_path, talk__mode="hold") for service in services)) as daemons,
     ):
-        await ask_holding(daemon, card, question())
-        assert await turn_over(daemon) == Outcome.ANSWERED.value
-        assert daemon.turns.last is not None
-        assert daemon.turns.last["heard_s"] == pytest.approx(daemon.turns.last["answer_s"], abs=0.05)
-    (connection,) = service.connections
-    assert len(connection.received_of(events.InputAudioBufferCommit)) == 1
-    assert sum(reply.cancelled_by != "client" for reply in service.replies) == 1
+        await ask_holding(daemons[0], card, words(), *daemons[1:])
+        for daemon, race in zip(daemons, races, strict=True):
+            assert await turn_over(daemon) == Outcome.ANSWERED.value, race
+            assert daemon.turns.last is not None
+            assert daemon.turns.last["answer_s"] == pytest.approx(0.3, abs=0.001), race
+            assert daemon.turns.last["heard_s"] == pytest.approx(0.3, abs=0.05), race
+    for service in services:
+        (connection,) = service.connections
+        assert len(connection.received_of(events.InputAudioBufferCommit)) == 1
+        assert sum(reply.cancelled_by != "client" for reply in service.replies) == 1
 
 
 async def test_a_reply_that_is_complete_before_the_user_goes_on_is_not_heard(card: VirtualCard, tmp_path: Path) -> None:
     """A pause while the button is held: the first reply, all of it in, answers half a question (ruling 2)."""
-    turns = (Turn(heard="ask-time", replies=(Reply(voice="volume", speed=0),)), Turn(heard="ask-who"))
+    first, second = question("ask-monsoon")[:ANSWER_FRAMES], question("ask-who")[:ANSWER_FRAMES]
+    turns = (Turn(replies=(Reply(pcm=first.tobytes(), speed=0),)), Turn(replies=(Reply(pcm=second.tobytes()),)))
     async with (
         Service(scenario=conversation(*turns)) as service,
         box(service, card, tmp_path, talk__mode="hold") as daemon,
     ):
         with card.record_speaker(hz=24_000) as recording:
             daemon.edge(True, "test")
-            await say(card, question("ask-time"))
+            await say(card, words())
             await service.wait_for(lambda: service.replies and service.replies[0].status == "completed")
-            await ask_holding(daemon, card, question("ask-who"))
+            await ask_holding(daemon, card, words(540, 1240))
             assert await turn_over(daemon) == Outcome.ANSWERED.value
             await asyncio.sleep(0.2)
             heard = recording.stop()
-    first, second = (np.frombuffer(reply.pcm, dtype="<i2") for reply in service.replies)
     assert find(second, heard, 24_000).correlation > 0.99
     assert find(first, heard, 24_000).correlation < 0.5
     assert not service.connections[0].received_of(events.ResponseCancel), "its response.done was in: nothing to cancel"
 
 
 async def test_a_pause_is_answered_when_the_user_says_no_more(card: VirtualCard, tmp_path: Path) -> None:
-    async with Service() as service, box(service, card, tmp_path, talk__mode="hold") as daemon:
+    async with Service(scenario=SHORT) as service, box(service, card, tmp_path, talk__mode="hold") as daemon:
         daemon.edge(True, "test")
-        await say(card, question())
+        await say(card, words())
         await service.wait_for(lambda: service.replies and service.replies[0].status == "completed")
         assert daemon.machine.state is State.LISTENING
         daemon.edge(False, "test")
@@ -110,36 +144,37 @@ async def test_a_pause_is_answered_when_the_user_says_no_more(card: VirtualCard,
 
 
 async def test_a_too_short_hold_sends_nothing_and_is_no_error(card: VirtualCard, tmp_path: Path) -> None:
-    async with Service() as service, box(service, card, tmp_path, talk__mode="hold") as daemon:
+    async with Service(scenario=SHORT) as service, box(service, card, tmp_path, talk__mode="hold") as daemon:
         daemon.edge(True, "test")
         await asyncio.sleep(0.05)
         daemon.edge(False, "test")
         assert await turn_over(daemon) == Outcome.TOO_SHORT.value
         assert all(not connection.audio for connection in service.connections)
-        await ask_holding(daemon, card, question())
+        await ask_holding(daemon, card, words())
         assert await turn_over(daemon, 2) == Outcome.ANSWERED.value
 
 
-@pytest.mark.parametrize("mode", ["auto", "hold", "tap"])
-async def test_an_impatient_short_press_loses_nothing(card: VirtualCard, tmp_path: Path, mode: str) -> None:
+async def test_an_impatient_short_press_loses_nothing(card: VirtualCard, tmp_path: Path) -> None:
+    services = [Service(ServiceSettings(reply_delay_ms=1800), SHORT) for _ in range(3)]
     async with (
-        Service(ServiceSettings(reply_delay_ms=1200)) as service,
-        box(service, card, tmp_path, talk__mode=mode) as daemon,
+        together(*services),
+        box(services[0], card, tmp_path, talk__mode="auto") as auto,
+        box(services[1], card, tmp_path, talk__mode="hold") as hold,
+        box(services[2], card, tmp_path, talk__mode="tap") as tap,
     ):
-        if mode == "tap":
-            daemon.edge(True, "test")
-            daemon.edge(False, "test")
-            await say(card, question())
-        else:
-            await ask_holding(daemon, card, question())
-        await in_state(daemon, State.WAITING)
-        for _ in range(2):
-            daemon.edge(True, "test")
+        tap.edge(True, "test")
+        tap.edge(False, "test")
+        await ask_holding(auto, card, words(), hold)
+        for daemon in (auto, hold, tap):
+            await in_state(daemon, State.WAITING)
+        for down in (True, False, True, False):
+            for daemon in (auto, hold, tap):
+                daemon.edge(down, "test")
             await asyncio.sleep(0.1)
-            daemon.edge(False, "test")
-            await asyncio.sleep(0.1)
-        assert await turn_over(daemon) == Outcome.ANSWERED.value
-    assert len(service.replies) == 1 and service.replies[0].cancelled_by is None
+        for daemon in (auto, hold, tap):
+            assert await turn_over(daemon) == Outcome.ANSWERED.value
+    for service in services:
+        assert len(service.replies) == 1 and service.replies[0].cancelled_by is None
 
 
 async def test_a_reply_of_forty_milliseconds_is_heard(card: VirtualCard, tmp_path: Path) -> None:
@@ -148,7 +183,7 @@ async def test_a_reply_of_forty_milliseconds_is_heard(card: VirtualCard, tmp_pat
         box(service, card, tmp_path, talk__mode="hold", panel__earcons=False) as daemon,
     ):
         with card.record_speaker(hz=24_000) as recording:
-            await ask_holding(daemon, card, question())
+            await ask_holding(daemon, card, words())
             assert await turn_over(daemon) == Outcome.ANSWERED.value
             await asyncio.sleep(0.2)
             heard = recording.stop()
@@ -157,12 +192,12 @@ async def test_a_reply_of_forty_milliseconds_is_heard(card: VirtualCard, tmp_pat
 
 
 async def test_a_tool_is_run_and_the_answer_follows(card: VirtualCard, tmp_path: Path) -> None:
-    replies = (Reply(calls=(Call(name="set_volume", arguments='{"percent": 55}'),)), Reply(voice="volume"))
+    replies = (Reply(calls=(Call(name="set_volume", arguments='{"percent": 55}'),)), Reply(tone_ms=300))
     async with (
         Service(scenario=conversation(Turn(replies=replies))) as service,
         box(service, card, tmp_path, talk__mode="hold") as daemon,
     ):
-        await ask_holding(daemon, card, question())
+        await ask_holding(daemon, card, words())
         assert await turn_over(daemon) == Outcome.ANSWERED.value
         assert daemon.player.volume == 55
     (output,) = service.connections[0].received_of(events.FunctionCallOutput)

@@ -268,3 +268,16 @@ def test_the_websockets_library_never_logs_below_info(level: str, expected: int)
     logs.set_up(level, io.StringIO())
     assert logging.getLogger("websockets.client").getEffectiveLevel() >= expected
     assert logging.getLogger().level == getattr(logging, level.upper())
+
+
+def test_a_trouble_that_repeats_is_said_rarely(caplog: pytest.LogCaptureFixture) -> None:
+    repeats = logs.Repeats(logging.getLogger("appliance.test"))
+    with caplog.at_level(logging.INFO):
+        for second in range(3600):
+            repeats.log(logging.WARNING, "closed (1006)", float(second))
+            repeats.log(logging.INFO, "connected", float(second))
+        for number in range(1000):
+            repeats.log(logging.WARNING, f"something else {number}", 3600.0)
+    said = [record.getMessage() for record in caplog.records if "closed" in record.getMessage()]
+    assert said == ["closed (1006)"] + ["closed (1006) (599 times more since)"] * 5
+    assert len(repeats._said) <= logs.REMEMBERED_LINES

@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
@@ -42,6 +42,8 @@ def fields(kind: type[Any], above: tuple[str, ...] = ()) -> Iterator[tuple[tuple
     for name, hint in get_type_hints(kind).items():
         if dataclasses.is_dataclass(hint) and isinstance(hint, type):
             yield from fields(hint, (*above, name))
+        elif get_origin(hint) is Mapping and dataclasses.is_dataclass(get_args(hint)[1]):
+            yield from fields(get_args(hint)[1], (*above, config.ANY_NAME))
         else:
             yield (*above, name), hint
 
@@ -53,13 +55,13 @@ def test_dataclasses_and_default_toml_name_the_same_settings() -> None:
 def test_defaults_have_the_types_of_the_dataclasses() -> None:
     for key, hint in fields(config.Config):
         default = config.schema()[key].default
-        expected = (tuple if isinstance(default, list) else type(default)).__name__
+        expected = {"list": "tuple", "dict": "Mapping"}.get(type(default).__name__, type(default).__name__)
         assert expected in re.findall(r"\w+", str(hint)), key
 
 
 def test_defaults_obey_their_own_ranges() -> None:
-    for key, setting in config.schema().items():
-        assert not objection(setting, setting.default), key
+    must_be_given = {key for key, setting in config.schema().items() if objection(setting, setting.default)}
+    assert must_be_given == {("tools", config.ANY_NAME, "command"), ("tools", config.ANY_NAME, "description")}
 
 
 def test_every_time_has_a_range_and_a_reason() -> None:
@@ -68,6 +70,17 @@ def test_every_time_has_a_range_and_a_reason() -> None:
     assert len(times) > 30
     for key in times:
         assert re.match(r"# \[[^]]*\d\.\.\d[^]]*\] \w", where[key].comment), key
+
+
+def test_the_example_of_a_tool_in_the_manual_is_a_good_one(file: Path) -> None:
+    manual = (ROOT / "appliance/default.toml").read_text()
+    file.write_text(
+        "\n".join(line[4:] for line in manual.split("\n") if line.startswith("#   ") and "voice-" not in line)
+    )
+    tool = config.load(file).tools.own["lamp"]
+    assert tool.command == ("/usr/local/bin/lamp", "--room", "shop")
+    assert tool.parameters["required"] == ["state"]
+    assert tool.timeout_s == config.schema()["tools", config.ANY_NAME, "timeout_s"].default
 
 
 def test_wiring_in_the_readme_is_that_of_the_defaults() -> None:
@@ -137,6 +150,64 @@ WRONG: dict[str, tuple[str | bytes, list[str]]] = {
             "did you mean [27]?",
             "11: service.model: must be text, not 5",
         ],
+    ),
+    "tools": (
+        '[tools]\nbuiltin = ["get_tme"]\nbuiltn = []\n[tools.lamp]\ncomand = ["/bin/lamp"]\ntimeout_s = 20\n'
+        '[tools.fan]\ncommand = "fan --fast"\ndescription = ""\n[tools.fan.params]\na = 1\n[tools."f n"]\n'
+        'command = ["/x"]\ndescription = "x"\n[tools.two.nested]\n',
+        [
+            '2: tools.builtin: must be a list such as ["get_time", "set_volume", "end_conversation", '
+            '"appliance_status"], each of them "get_time", "set_volume", "end_conversation" or "appliance_status", '
+            'not ["get_tme"]; did you mean ["get_time"]?',
+            "3: tools.builtn: no such setting; did you mean tools.builtin?",
+            "4: tools.lamp.command: is missing; it must be a program with its full path, and its arguments: "
+            '["/usr/local/bin/program", "--option"]',
+            "4: tools.lamp.description: is missing; it must be text",
+            "5: tools.lamp.comand: no such setting; did you mean tools.lamp.command?",
+            "6: tools.lamp.timeout_s: must be less than talk.answer_s (20), when the turn is given up",
+            "8: tools.fan.command: must be a program with its full path, and its arguments: "
+            '["/usr/local/bin/program", "--option"], not "fan --fast"',
+            '9: tools.fan.description: must be text, not ""',
+            "10: tools.fan.params: no such table; did you mean tools.fan.parameters?",
+            "12: tools.f n: a name is made of up to 64 letters a to z, digits, _ and -",
+            "15: tools.two.command: is missing; it must be a program with its full path, and its arguments: "
+            '["/usr/local/bin/program", "--option"]',
+            "15: tools.two.description: is missing; it must be text",
+            "15: tools.two.nested: no such table",
+        ],
+    ),
+    "a tool's parameters": (
+        '[tools.a]\ncommand = ["/x"]\ndescription = "x"\nparameters = { type = "array" }\n'
+        '[tools.b]\ncommand = ["/x"]\ndescription = "x"\nparameters.required = ["c"]\n'
+        '[tools.b.parameters.properties]\na = { type = "strng", minmum = 3 }\nb.type = "string"\nb.maximum = 3\n',
+        [
+            '4: tools.a.parameters: must be of type "object": its properties are the arguments',
+            "8: tools.b.parameters.required: names 'c', which is not one of the properties",
+            "10: tools.b.parameters.properties.a.minmum: no such keyword; did you mean minimum?",
+            "10: tools.b.parameters.properties.a.type: must be one of object, array, string, number, integer, boolean",
+            '12: tools.b.parameters.properties.b.maximum: belongs to number or integer, not to type "string"',
+        ],
+    ),
+    "a built-in tool's name": (
+        '[tools]\nbuiltin = ["get_time"]\n[tools.get_time]\ncommand = ["/x"]\ndescription = "x"\n'
+        '[tools.set_volume]\ncommand = ["/x"]\ndescription = "x"\n',
+        ["3: tools.get_time: a built-in tool has this name; leave that out of tools.builtin, or rename"],
+    ),
+    "two sources of a key": (
+        '[credentials]\nkey_file = "/k"\ntoken_command = "/usr/bin/token --fresh"\n',
+        [
+            "3: credentials.token_command: must be [] or a program with its full path, and its arguments: "
+            '["/usr/local/bin/program", "--option"], not "/usr/bin/token --fresh"; did you mean '
+            '["/usr/bin/token", "--fresh"]?',
+        ],
+    ),
+    "two good sources of a key": (
+        '[credentials]\nkey_file = "/k"\ntoken_command = ["/t"]\n',
+        ["3: credentials.token_command: key_file and token_command are both given: only one can be used"],
+    ),
+    "a volume out of the owner's limits": (
+        "[speaker]\nvolume_max = 60\n",
+        ["2: speaker.volume_max: speaker.volume (80) is not within speaker.volume_min (20) to speaker.volume_max (60)"],
     ),
     "out of range": (
         "[speaker]\nvolume = 180\nrate_hz = 4000\n[panel.button]\ngpio = 99\n[talk]\nanswer_s = nan\nkeep_s = -inf\n"
@@ -279,6 +350,11 @@ SECRET = "swaram_0123456789abcdef"
         f'[talk]\nmode = "{SECRET}"\n',
         f'[panel.leds]\ngpio = ["{SECRET}"]\n',
         f'[link]\nproxy = "http://me:x/{SECRET}@host:port"\n',
+        f'[credentials]\ntoken_command = ["/usr/bin/curl", "Authorization: Bearer {SECRET}"]\n',
+        f'[credentials]\ntoken_command = "/usr/bin/curl {SECRET}"\n',
+        f"[tools.{SECRET}]\n",
+        f'[tools.a]\ncommand = ["/x", "{SECRET}"]\n',
+        f'[tools.a]\ncommand = ["/x"]\ndescription = "x"\nparameters = {{ "{SECRET}" = "{SECRET}" }}\n',
     ],
 )
 def test_no_message_shows_a_key(file: Path, content: str) -> None:
@@ -301,18 +377,22 @@ def test_dump_shows_no_password() -> None:
     assert "@proxy:80" in text
 
 
-@given(instructions=st.text(), volume=st.integers(0, 100), answer_s=st.floats(2, 120), captions=st.booleans())
+@given(instructions=st.text(), volume=st.integers(20, 100), answer_s=st.floats(6, 120), captions=st.booleans())
 @same_folder
 def test_what_dump_prints_loads_as_the_same(
     tmp_path: Path, instructions: str, volume: int, answer_s: float, captions: bool
 ) -> None:
-    assume(not instructions or instructions.strip())
+    assume((not instructions or instructions.strip()) and "\0" not in instructions)
     assume(redacted(instructions) == instructions)
     values = {
         "service.instructions": instructions,
         "speaker.volume": volume,
         "talk.answer_s": answer_s,
         "control.captions": captions,
+        "credentials.token_command": ["/t", instructions],
+        "tools.lamp.command": ["/x", instructions],
+        "tools.lamp.description": instructions or "x",
+        "tools.lamp.parameters": {"properties": {instructions: {"enum": [instructions, answer_s, captions]}}},
     }
     before = config.load("/dev/null", values)
     path = tmp_path / "dumped.toml"

@@ -264,6 +264,7 @@ TESTS: list[tuple[Pattern, Callable[[Conditions], bool]]] = [
     (Pattern.WAIT, lambda c: c.waiting),
     (Pattern.RETRYING, lambda c: c.retrying),
     (Pattern.WAIT, lambda c: c.connecting),
+    (Pattern.RESTING, lambda c: c.resting),
     (Pattern.INVITE, lambda c: c.inviting),
     (Pattern.READY, lambda c: c.ready and c.idle_glow),
     (Pattern.READY_DARK, lambda c: c.ready),

@@ -1,0 +1,73 @@
+"""Settings that are well formed but cannot be carried out, alone or together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from appliance.config_values import url_fault
+from appliance.toml_source import KeyPath
+
+if TYPE_CHECKING:
+    from appliance.config import Config
+
+
+def contradictions(config: Config) -> Iterator[tuple[tuple[KeyPath, ...], str]]:
+    """Settings that are well formed but cannot be carried out, alone or together: their keys, and why."""
+    yield from ((keys, text) for keys, text in _address_faults(config) if text)
+    yield from _tool_faults(config)
+    if config.credentials.key_file and config.credentials.token_command:
+        text = "key_file and token_command are both given: only one can be used"
+        yield (("credentials", "token_command"), ("credentials", "key_file")), text
+    talk, link, leds = config.talk, config.link, config.panel.leds
+    room_s = talk.keep_s - talk.pre_roll_ms / 1000
+    if talk.max_hold_s > room_s:
+        text = f"{talk.max_hold_s:g} s do not fit into talk.keep_s less talk.pre_roll_ms ({room_s:g} s)"
+        yield (("talk", "max_hold_s"), ("talk", "keep_s"), ("talk", "pre_roll_ms")), text
+    if talk.max_hold_warning_s >= talk.max_hold_s:
+        text = f"must be less than talk.max_hold_s ({talk.max_hold_s:g})"
+        yield (("talk", "max_hold_warning_s"), ("talk", "max_hold_s")), text
+    if talk.mode == "auto" and talk.tap_max_ms < talk.min_hold_ms:
+        text = f"must not be less than talk.min_hold_ms ({talk.min_hold_ms})"
+        yield (("talk", "tap_max_ms"), ("talk", "min_hold_ms")), text
+    if link.backoff_first_s > link.backoff_cap_s:
+        text = f"must not be more than link.backoff_cap_s ({link.backoff_cap_s:g})"
+        yield (("link", "backoff_first_s"), ("link", "backoff_cap_s")), text
+    if link.idle_close_s > link.max_session_s:
+        text = f"must not be more than link.max_session_s ({link.max_session_s:g})"
+        yield (("link", "idle_close_s"), ("link", "max_session_s")), text
+    pins = {"none": len(leds.gpio), "led": 1, "pwm": 1, "rgb": 3}[leds.kind]
+    if len(leds.gpio) != pins:
+        text = f'kind "{leds.kind}" takes {pins} pin{"s" if pins > 1 else ""}, not {len(leds.gpio)}'
+        yield (("panel", "leds", "gpio"), ("panel", "leds", "kind")), text
+    used = [*leds.gpio, config.panel.button.gpio] if leds.kind != "none" else []
+    if twice := sorted({pin for pin in used if used.count(pin) > 1}):
+        yield (("panel", "leds", "gpio"), ("panel", "button", "gpio")), f"pin {twice[0]} is used twice"
+
+
+def _address_faults(config: Config) -> Iterator[tuple[tuple[KeyPath, ...], str]]:
+    """What is wrong with the two addresses; an empty text where nothing is."""
+    yield (("service", "url"),), url_fault(config.service.url, ("wss", "ws"))
+    if config.link.proxy:
+        yield (("link", "proxy"),), url_fault(config.link.proxy, ("http", "https"))
+
+
+def _tool_faults(config: Config) -> Iterator[tuple[tuple[KeyPath, ...], str]]:
+    """What the tools contradict: each other, the voice, and the time a turn has."""
+    speaker, answer_s = config.speaker, config.talk.answer_s
+    if not speaker.volume_min <= speaker.volume <= speaker.volume_max:
+        limits = f"speaker.volume_min ({speaker.volume_min}) to speaker.volume_max ({speaker.volume_max})"
+        text = f"speaker.volume ({speaker.volume}) is not within {limits}"
+        yield (("speaker", "volume"), ("speaker", "volume_min"), ("speaker", "volume_max")), text
+    for name, tool in config.tools.own.items():
+        key = ("tools", name)
+        if name in config.tools.builtin:
+            yield (
+                (key, ("tools", "builtin")),
+                "a built-in tool has this name; leave that out of tools.builtin, or rename",
+            )
+        if tool.timeout_s >= answer_s:
+            text = f"must be less than talk.answer_s ({answer_s:g}), when the turn is given up"
+            yield ((*key, "timeout_s"), ("talk", "answer_s")), text
+        if tool.parameters.get("type", "object") != "object":
+            yield ((*key, "parameters"),), 'must be of type "object": its properties are the arguments'

@@ -1,0 +1,100 @@
+"""What a box has done and spent: the figures of turns, the totals of days, the hour's allowance, what was said.
+
+Times are monotonic seconds of the event loop. One short file write a turn, and only where transcripts are kept.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import Any, Final
+
+from appliance.audio.format import frames_from_bytes, s_from_frames
+from appliance.edge.transcripts import Transcripts
+from appliance.figures import Totals, TurnFigures
+from appliance.turn.allowance import Allowance
+from appliance.turn.vocabulary import Outcome
+
+log = logging.getLogger(__name__)
+
+DAY_S: Final = 86_400.0
+
+
+class Ledger:
+    """Told of everything that counts; called from the event loop."""
+
+    def __init__(self, allowance: Allowance, transcripts: Transcripts) -> None:
+        self._allowance = allowance
+        self._transcripts = transcripts
+        self._totals = Totals()
+        self._yesterday = Totals()
+        self._connected_at_s: float | None = None
+        self._person = ""
+        self._box = ""
+        self.figures = TurnFigures(0, 0.0)
+        """Of the current turn, or of the last one."""
+        self.last: dict[str, Any] | None = None
+        """The figures of the last turn that ended, as plain data; None before the first."""
+
+    def open_turn(self, number: int, now_s: float) -> None:
+        """A new turn."""
+        self.figures = TurnFigures(number, now_s)
+        self._person = self._box = ""
+
+    def close_turn(self, outcome: Outcome) -> dict[str, Any]:
+        """The turn has ended; its line is written. Returns its figures as plain data."""
+        self._totals.turns += 1
+        self._totals.answered += outcome is Outcome.ANSWERED
+        self.last = self.figures.as_data(outcome.value)
+        log.info("%s", self.figures.line(outcome.value))
+        self._transcripts.turn(self.figures.number, self._person, self._box, self.figures.heard.text)
+        return self.last
+
+    def sent(self, pcm: bytes, now_s: float) -> None:
+        """Audio goes to the service."""
+        seconds = s_from_frames(frames_from_bytes(len(pcm)))
+        self._totals.sent_s += seconds
+        self._allowance.spend(seconds, now_s)
+
+    def received(self, response_id: str, pcm: bytes, now_s: float) -> None:
+        """Audio of an answer arrived."""
+        seconds = s_from_frames(frames_from_bytes(len(pcm)))
+        if self.figures.first_delta_s is None:
+            self.figures.first_delta_s = now_s
+        self.figures.heard.received(response_id, seconds)
+        self._totals.received_s += seconds
+        self._allowance.spend(seconds, now_s)
+
+    def person_said(self, text: str) -> None:
+        """What the service understood; it may come in several parts when somebody pauses."""
+        self._person = f"{self._person} {text}".strip()
+
+    def box_said(self, response_id: str, text: str) -> None:
+        """A piece of an answer's text."""
+        self.figures.heard.said(response_id, text)
+        self._box += text
+
+    def connected(self, now_s: float) -> None:
+        """A session is open."""
+        self._connected_at_s = now_s
+
+    def disconnected(self, now_s: float) -> None:
+        """No session is open; harmless when there was none."""
+        if self._connected_at_s is not None:
+            self._totals.connected_s += now_s - self._connected_at_s
+            self._connected_at_s = None
+
+    def rest_s(self, now_s: float) -> float:
+        """Seconds until the box may talk again; 0: it may now."""
+        return self._allowance.rest_s(now_s)
+
+    def totals(self, now_s: float) -> Totals:
+        """Since the start, an open connection included."""
+        open_s = 0.0 if self._connected_at_s is None else now_s - self._connected_at_s
+        return replace(self._totals, connected_s=self._totals.connected_s + open_s)
+
+    def day_is_over(self, now_s: float) -> None:
+        """One line for the journal."""
+        totals = self.totals(now_s)
+        log.info("the last day: %s", totals.since(self._yesterday).line())
+        self._yesterday = totals

@@ -1,0 +1,125 @@
+"""Hours of trouble with a real WebSocket service, in paper time."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from appliance.edge.link import Failed, LinkState, Opened
+from appliance.simulator.scenario import Close, Connection, HangUp, Moment, Scenario, Step, faults
+from appliance.simulator.service import Service
+
+from .paper_loop import on_paper
+from .test_link import TIMES, Rig, running, settings
+
+HOUR_S = 3600.0
+
+
+def refusing(code: int) -> Scenario:
+    return Scenario(connections=(Connection(steps=(Step(on=Moment.OPEN, do=Close(code=code)),)),))
+
+
+@pytest.mark.parametrize(("code", "probes"), [(4001, 0), (4003, 4), (4008, 60)])
+def test_an_hour_without_a_press_holds_only_the_probes(code: int, probes: int) -> None:
+    async def hour() -> None:
+        async with Service(scenario=refusing(code)) as service, running(Rig(settings(service.url))) as rig:
+            rig.link.want()
+            await rig.reports(Failed)
+            await asyncio.sleep(HOUR_S)
+            assert probes - 1 <= len(service.connections) - 1 <= probes
+            before = len(service.connections)
+            rig.link.want()
+            await rig.reports(Failed, before + 1)
+            assert len(service.connections) == before + 1, "a press makes exactly one attempt"
+
+    on_paper(hour())
+
+
+@pytest.mark.parametrize(("code", "within_s"), [(4003, 900.0), (4008, 60.0)])
+def test_topping_up_is_noticed_by_the_probe(code: int, within_s: float) -> None:
+    async def mended() -> None:
+        async with Service(scenario=refusing(code)) as service, running(Rig(settings(service.url))) as rig:
+            rig.link.want()
+            await rig.reports(Failed)
+            service.scenario = Scenario()
+            await asyncio.sleep(within_s + 5)
+            assert rig.reported.count(Opened()) == 1 and rig.link.policy.verdict is None
+            await asyncio.sleep(HOUR_S)
+            assert rig.link.state is LinkState.CLOSED, "a probe's session is not kept for nothing"
+            assert len(service.connections) == 2
+
+    on_paper(mended())
+
+
+def test_a_changed_key_is_tried_at_once() -> None:
+    async def new_key() -> None:
+        async with Service(scenario=refusing(4001)) as service, running(Rig(settings(service.url))) as rig:
+            rig.link.want()
+            await rig.reports(Failed)
+            await asyncio.sleep(HOUR_S)
+            service.scenario = Scenario()
+            rig.stamp += 1
+            await asyncio.sleep(10)
+            assert Opened() in rig.reported and len(service.connections) == 2
+
+    on_paper(new_key())
+
+
+def test_a_child_on_the_button_with_a_bad_key() -> None:
+    async def hammering() -> None:
+        async with Service(scenario=refusing(4001)) as service, running(Rig(settings(service.url))) as rig:
+            for _ in range(600):
+                rig.link.want()
+                await asyncio.sleep(0.1)
+            assert 10 <= len(service.connections) <= 13, "a minute of ten presses a second: one attempt per 5 s"
+
+    on_paper(hammering())
+
+
+def test_always_connected_goes_on_for_ever_and_comes_back() -> None:
+    async def outage() -> None:
+        times = replace(TIMES, backoff_first_s=0.5, backoff_cap_s=30.0)
+        async with Service(scenario=Scenario(connections=(Connection(http=503),))) as service:
+            kept = replace(settings(service.url), always=True)
+            async with running(Rig(kept, times=times)) as rig:
+                await asyncio.sleep(HOUR_S)
+                attempts = len(service.connections)
+                assert HOUR_S / 30 <= attempts <= HOUR_S / 30 + 10
+                service.scenario = Scenario()
+                await asyncio.sleep(31)
+                assert rig.link.state is LinkState.OPEN
+
+    on_paper(outage())
+
+
+def test_our_own_ghost_is_waited_for() -> None:
+    async def ghost() -> None:
+        first = Connection(steps=(Step(on=Moment.READY, do=HangUp(), after_ms=50),))
+        full = Connection(steps=(Step(on=Moment.OPEN, do=Close(code=4008)),))
+        trouble = faults(first, full, full, full)
+        async with Service(scenario=trouble) as service, running(Rig(settings(service.url))) as rig:
+            rig.link.want()
+            await rig.reports(Opened, 2)
+            assert not any(isinstance(event, Failed) for event in rig.reported)
+            assert len(service.connections) == 5
+
+    on_paper(ghost())
+
+
+def test_an_old_session_is_replaced_between_turns_only() -> None:
+    async def ageing() -> None:
+        async with Service() as service:
+            kept = replace(settings(service.url), always=True, max_session_s=1500.0)
+            async with running(Rig(kept)) as rig:
+                rig.link.want()
+                await rig.reports(Opened)
+                await asyncio.sleep(2000)
+                assert len(service.connections) == 1, "never inside a turn"
+                rig.link.release()
+                await asyncio.sleep(15)
+                assert len(service.connections) == 2 and rig.link.state is LinkState.OPEN
+                assert service.most_open == 1, "the old socket is closed before a new one opens"
+
+    on_paper(ageing())

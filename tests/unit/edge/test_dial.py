@@ -1,0 +1,71 @@
+"""What a failed handshake was, from the exceptions that the library and the system raise."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from dataclasses import replace
+
+import pytest
+
+from appliance.edge import dial
+from appliance.realtime.retry import What
+from tests.edge.test_link import settings
+
+FAR = replace(settings("wss://api.example.org/v1/realtime"))
+HERE = settings("ws://127.0.0.1:1/v1/realtime")
+
+
+def certificate_error(code: int) -> ssl.SSLCertVerificationError:
+    error = ssl.SSLCertVerificationError(1, "certificate verify failed")
+    error.verify_code, error.verify_message = code, "of the test"
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "what"),
+    [
+        (TimeoutError(), What.TIMEOUT),
+        (ConnectionRefusedError(111, "Connection refused"), What.UNREACHABLE),
+        (ConnectionResetError(104, "Connection reset by peer"), What.UNREACHABLE),
+        (socket.gaierror(-3, "Temporary failure in name resolution"), What.NAME),
+        (certificate_error(9), What.CERTIFICATE_TIME),
+        (certificate_error(10), What.CERTIFICATE_TIME),
+        (certificate_error(18), What.CERTIFICATE_ISSUER),
+        (certificate_error(62), What.CERTIFICATE_ISSUER),
+        (ssl.SSLError(1, "wrong version number"), What.TLS),
+    ],
+)
+def test_causes_are_told_apart(error: Exception, what: What, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dial, "_has_network", lambda: True)
+    monkeypatch.setattr(dial.time, "time", lambda: dial.EARLIEST_S + 1)
+    failure = dial.connect_failure(error, FAR)
+    assert failure is not None and failure.what is what
+
+
+def test_a_fault_of_ours_is_not_taken_for_the_networks() -> None:
+    assert dial.connect_failure(TypeError("a slip"), FAR) is None
+
+
+def test_without_a_route_the_network_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dial, "_has_network", lambda: False)
+    error = socket.gaierror(-3, "Temporary failure in name resolution")
+    failure = dial.connect_failure(error, FAR)
+    assert failure is not None and failure.what is What.NO_NETWORK
+    here = dial.connect_failure(ConnectionRefusedError(111, "Connection refused"), HERE)
+    assert here is not None and here.what is What.UNREACHABLE, "this machine is reached without a network"
+
+
+def test_a_clock_of_1970_is_said_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dial.time, "time", lambda: 3600.0)
+    failure = dial.connect_failure(certificate_error(9), FAR)
+    assert failure is not None and failure.what is What.CLOCK
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("20", 20.0), ("0", 0.0), ("999999", dial.RETRY_AFTER_LIMIT_S), ("Wed, 21 Oct", None), ("-5", None), ("٣", None)],
+)
+def test_retry_after(text: str, seconds: float | None) -> None:
+    assert dial._retry_after_s({"Retry-After": text}) == seconds
+    assert dial._retry_after_s({}) is None

@@ -1,0 +1,74 @@
+"""What a box has done and spent."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from appliance.config import TranscriptSettings
+from appliance.edge.transcripts import Transcripts
+from appliance.ledger import Ledger
+from appliance.turn.allowance import Allowance
+from appliance.turn.vocabulary import Outcome
+
+SECOND = bytes(48_000)
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    transcripts = Transcripts(TranscriptSettings(False, str(tmp_path / "said.jsonl"), 1 << 20, 1))
+    return Ledger(Allowance(100.0), transcripts)
+
+
+def a_turn(ledger: Ledger, number: int, now_s: float, outcome: Outcome = Outcome.ANSWERED) -> None:
+    ledger.open_turn(number, now_s)
+    ledger.sent(SECOND * 3, now_s + 1)
+    ledger.figures.ended_s = now_s + 3
+    ledger.person_said("മഴ?")
+    ledger.box_said("r1", "നാളെ മഴ")
+    ledger.received("r1", SECOND * 2, now_s + 4)
+    ledger.figures.audible_s = now_s + 4.1
+    ledger.figures.heard.played("r1", 2.0)
+    ledger.close_turn(outcome)
+
+
+def test_a_turn_is_one_line_with_its_figures(ledger: Ledger, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        a_turn(ledger, 1, 100.0)
+    (record,) = caplog.records
+    assert "turn 1 answered" in record.getMessage() and "2.0 of 2.0 s of answer heard" in record.getMessage()
+    assert "മഴ" not in caplog.text, "words are not figures"
+    assert ledger.last is not None and ledger.last["end_to_first_delta_s"] == 1.0
+
+
+def test_totals_and_the_line_of_a_day(ledger: Ledger, caplog: pytest.LogCaptureFixture) -> None:
+    ledger.connected(0.0)
+    a_turn(ledger, 1, 10.0)
+    ledger.disconnected(60.0)
+    ledger.disconnected(70.0)
+    with caplog.at_level(logging.INFO):
+        ledger.day_is_over(86_400.0)
+    assert "1 turns, 1 answered, 3 s of audio sent, 2 s received, connected for 1 min" in caplog.text
+    caplog.clear()
+    ledger.connected(90_000.0)
+    a_turn(ledger, 2, 90_010.0, Outcome.NO_ANSWER)
+    with caplog.at_level(logging.INFO):
+        ledger.day_is_over(90_120.0)
+    assert "1 turns, 0 answered, 3 s of audio sent, 2 s received, connected for 2 min" in caplog.text
+    assert ledger.totals(90_120.0).turns == 2
+
+
+def test_the_hours_allowance_counts_both_ways(ledger: Ledger) -> None:
+    for number in range(20):
+        a_turn(ledger, number, 10.0 * number)
+    assert ledger.rest_s(200.0) > 3000
+    assert ledger.rest_s(4000.0) == 0
+
+
+def test_each_turn_is_transcribed_alone(ledger: Ledger, tmp_path: Path) -> None:
+    a_turn(ledger, 1, 0.0)
+    a_turn(ledger, 2, 10.0)
+    lines = (tmp_path / "said.jsonl").read_text(encoding="utf-8").splitlines()
+    assert len(lines) == 2 and lines[0].count("മഴ?") == lines[1].count("മഴ?") == 1
