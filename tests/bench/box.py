@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 KEY = "swaram_test_0123456789abcdef"
 
@@ -27,10 +27,17 @@ class BenchmarkError(Exception):
 
 
 @contextlib.contextmanager
-def program(*arguments: str, environment: Mapping[str, str], **options: Any) -> Iterator[subprocess.Popen[str]]:
-    """A Python program of this tree; it is ended at the end."""
+def program(
+    *arguments: str, environment: Mapping[str, str], log: TextIO | None = None
+) -> Iterator[subprocess.Popen[str]]:
+    """A Python program of this tree; it is ended at the end. Without a ``log`` its output is for ``first_line``."""
     process = subprocess.Popen(
-        (sys.executable, *arguments), env=environment, stdin=subprocess.DEVNULL, text=True, **options
+        (sys.executable, *arguments),
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=log or subprocess.PIPE,
+        stderr=log or subprocess.DEVNULL,
+        text=True,
     )
     try:
         yield process
@@ -83,7 +90,7 @@ class Box:
     def __enter__(self) -> Box:
         log = self._ended.enter_context(self.log.open("w"))
         began_s = time.monotonic()
-        process = program(*self._arguments, environment=self._environment, stdout=log, stderr=log)
+        process = program(*self._arguments, environment=self._environment, log=log)
         self.process_id = self._ended.enter_context(process).pid
         self._until(lambda: self._answers())
         self.answers_after_s = time.monotonic() - began_s

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+import time
 from dataclasses import replace
 
 import pytest
@@ -38,7 +39,7 @@ def certificate_error(code: int) -> ssl.SSLCertVerificationError:
 )
 def test_causes_are_told_apart(error: Exception, what: What, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dial, "_has_network", lambda: True)
-    monkeypatch.setattr(dial.time, "time", lambda: dial.EARLIEST_S + 1)
+    monkeypatch.setattr(time, "time", lambda: dial.EARLIEST_S + 1)
     failure = dial.connect_failure(error, FAR)
     assert failure is not None and failure.what is what
 
@@ -57,7 +58,7 @@ def test_without_a_route_the_network_is_named(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_clock_of_1970_is_said_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dial.time, "time", lambda: 3600.0)
+    monkeypatch.setattr(time, "time", lambda: 3600.0)
     failure = dial.connect_failure(certificate_error(9), FAR)
     assert failure is not None and failure.what is What.CLOCK
 
