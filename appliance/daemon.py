@@ -222,6 +222,8 @@ class Daemon:
             gestures = self._gestures[source] = Gestures(self.config.talk.debounce_ms / 1000, source)
         for gesture in gestures.edge(down, at_s):
             self._on_gesture(gesture)
+        if not down and self._owner == source:
+            self.turns.happens(v.Lifted(at_s))
         self._arm_gestures()
 
     def _on_gesture(self, gesture: Gesture) -> None:

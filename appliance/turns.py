@@ -204,7 +204,9 @@ class Turns:
                 parts.utterance.resume(at_s - self._times.pre_roll_s)
                 parts.utterance.not_before(parts.speaker.audible_until_s + self._times.echo_tail_s)
             case v.EndUtterance(at_s):
-                self.figures.ended_s = at_s
+                if self.figures.ended_s is None or parts.machine.state is v.State.SENDING:
+                    # Where the service ended the turn, its word counts, not the moment the answer sounds.
+                    self.figures.ended_s = at_s
                 parts.utterance.end(at_s)
                 parts.link.kick()
             case v.RewindUtterance():
@@ -255,6 +257,7 @@ class Turns:
             session.end_turn()
         for response_id in figures.heard.response_ids:
             figures.heard.played(response_id, parts.speaker.heard_s(response_id))
+        figures.said_s = figures.said_s or parts.utterance.duration_s
         figures.underruns = parts.player.underruns - self._underruns
         self.ended += 1
         self._publish({"event": "turn", **parts.ledger.close_turn(outcome)})
@@ -377,7 +380,7 @@ class Turns:
             case rt.SpeechBegan():
                 self.happens(v.SpeechBegan())
             case rt.SpeechEnded():
-                if self.figures.ended_s is None:
+                if self._parts.machine.state is v.State.LISTENING:
                     self.figures.ended_s = self._now_s()
                 self.happens(v.SpeechEnded())
             case rt.ReplyBegan(response_id):

@@ -66,6 +66,8 @@ class Conversation:
         """Of the current or the last turn; 0 before the first."""
         self.button_down = False
         """A button is down, and has not been for longer than anyone speaks."""
+        self.pending_press_s = 0.0
+        """When the press began that LONG_PRESS judges; means nothing unless that runs."""
         self.link_up = False
         self.microphone_ready = False
         self.turn = Turn(0.0, service_ends=False)
@@ -92,9 +94,8 @@ class Conversation:
         self.turn = Turn(pressed_s, service_ends=tap)
         self.deadlines.clear()
         self.do(v.OpenTurn(self.number), v.BeginUtterance(pressed_s), v.Connect())
-        if settings.mode is Mode.HOLD and now_s < pressed_s + settings.min_hold_s + settings.debounce_s:
-            # A shorter press is known as such only when its release has been debounced.
-            self.set(Deadline.UPLINK, pressed_s + settings.min_hold_s + settings.debounce_s)
+        if settings.mode is Mode.HOLD and now_s < pressed_s + settings.min_hold_s:
+            self.set(Deadline.UPLINK, pressed_s + settings.min_hold_s)
         else:
             self.open_uplink()
         if tap:

@@ -52,6 +52,7 @@ TABLE: Final[Mapping[State, Mapping[type[v.Event] | Deadline, Rule | Ignored]]] 
     _R: {
         v.Press: Rule(rules.press_ready, (_R, _L)),
         v.Release: Ignored("the end of a press that opened nothing, or of a jam"),
+        v.Lifted: Ignored("no deadline runs that a press could reach"),
         v.Stop: Ignored("there is nothing to stop"),
         v.LinkReady: _FACT,
         v.LinkLost: _FACT,
@@ -65,6 +66,7 @@ TABLE: Final[Mapping[State, Mapping[type[v.Event] | Deadline, Rule | Ignored]]] 
     _L: {
         v.Press: Rule(rules.press_listening, (_L, _S)),
         v.Release: Rule(rules.release_listening, (_L, _S, _W, _P, _R)),
+        v.Lifted: Rule(rules.lifted, (_L,)),
         v.Stop: Rule(rules.stop, (_R,)),
         v.UtteranceSent: _SENT_ONCE,
         v.LinkReady: Rule(rules.link_ready, (_L,)),
@@ -90,6 +92,7 @@ TABLE: Final[Mapping[State, Mapping[type[v.Event] | Deadline, Rule | Ignored]]] 
     _S: {
         v.Press: Rule(rules.press_pending, (_S,)),
         v.Release: Rule(rules.release_pending, (_S,)),
+        v.Lifted: Rule(rules.lifted, (_S,)),
         v.Stop: Rule(rules.stop, (_R,)),
         v.UtteranceSent: Rule(rules.utterance_sent, (_W, _P, _R)),
         v.LinkReady: Rule(rules.link_ready, (_S,)),
@@ -113,6 +116,7 @@ TABLE: Final[Mapping[State, Mapping[type[v.Event] | Deadline, Rule | Ignored]]] 
     _W: {
         v.Press: Rule(rules.press_pending, (_W,)),
         v.Release: Rule(rules.release_pending, (_W, _P, _R)),
+        v.Lifted: Rule(rules.lifted, (_W,)),
         v.Stop: Rule(rules.stop, (_R,)),
         v.UtteranceSent: _SENT_ONCE,
         v.LinkReady: Ignored("a new session is always announced by the loss of the old one first"),
@@ -141,6 +145,7 @@ TABLE: Final[Mapping[State, Mapping[type[v.Event] | Deadline, Rule | Ignored]]] 
     _P: {
         v.Press: Rule(rules.press_speaking, (_L, _R)),
         v.Release: Ignored("the end of a press that was only acknowledged"),
+        v.Lifted: Ignored("no deadline runs that a press could reach"),
         v.Stop: Rule(rules.stop, (_R,)),
         v.UtteranceSent: _SENT_ONCE,
         v.LinkReady: Ignored("the answer that plays belongs to the session before; nothing is replayed once heard"),
@@ -208,7 +213,7 @@ class Machine:
         Deadlines that were due before it expire first. For a press or release "before" means before it happened: a loop
         that was busy must not take a short press for a long one.
         """
-        self._expire(event.at_s if isinstance(event, v.Press | v.Release) else now_s)
+        self._expire(event.at_s if isinstance(event, v.Press | v.Release | v.Lifted) else now_s)
         _note_facts(self._conversation, event)
         self._apply(type(event), event, now_s)
         return self._take_effects()

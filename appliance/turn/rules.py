@@ -62,7 +62,8 @@ def end_utterance(c: Conversation, at_s: float, now_s: float) -> State:
 
 def press_pending(c: Conversation, event: v.Press, now_s: float) -> State:
     """A press while the answer is awaited only acknowledges, until it has lasted as long as a real hold."""
-    c.set(Deadline.LONG_PRESS, event.at_s + c.settings.tap_max_s + c.settings.debounce_s)
+    c.pending_press_s = event.at_s
+    c.set(Deadline.LONG_PRESS, event.at_s + c.settings.tap_max_s)
     return c.state
 
 
@@ -73,7 +74,7 @@ def release_pending(c: Conversation, event: v.Release, now_s: float) -> State:
 
 def long_press(c: Conversation, _: None, now_s: float) -> State:
     turn = c.turn
-    pressed_s = now_s - c.settings.tap_max_s - c.settings.debounce_s
+    pressed_s = c.pending_press_s
     if turn.ended_s is not None and not turn.end_noticed and turn.reply is None and not turn.tool_ran:
         # Ruling 1: the service still takes it for one utterance, so it is one turn.
         turn.pressed_s, turn.service_ends, turn.ended_s, turn.sent_s = pressed_s, False, None, None
@@ -83,6 +84,15 @@ def long_press(c: Conversation, _: None, now_s: float) -> State:
         return State.LISTENING
     c.abandon(Outcome.INTERRUPTED)
     return c.open_turn(pressed_s, now_s)
+
+
+def lifted(c: Conversation, event: v.Lifted, now_s: float) -> State:
+    """What only a longer press brings about waits until it is certain that this one has not ended."""
+    certain_s = event.at_s + 2 * c.settings.debounce_s
+    for deadline in (Deadline.UPLINK, Deadline.LONG_PRESS):
+        if deadline in c.deadlines:
+            c.set(deadline, max(c.deadlines[deadline], certain_s))
+    return c.state
 
 
 def press_speaking(c: Conversation, event: v.Press, now_s: float) -> State:
@@ -164,11 +174,10 @@ def no_answer(c: Conversation, _: None, now_s: float) -> State:
 
 def _give_up(c: Conversation, outcome: Outcome, now_s: float) -> State:
     """Say sorry; or, when the person has already begun to press for a new question, take that one."""
-    pending_s = c.deadlines.get(Deadline.LONG_PRESS)
-    if pending_s is None:
+    if Deadline.LONG_PRESS not in c.deadlines:
         return c.abandon(outcome, Sound.SORRY)
     c.abandon(outcome)
-    return c.open_turn(pending_s - c.settings.tap_max_s - c.settings.debounce_s, now_s)
+    return c.open_turn(c.pending_press_s, now_s)
 
 
 # ------------------------------------------------------------ what the service hears

@@ -127,6 +127,13 @@ class Release(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Lifted(Event):
+    """The contact opened at ``at_s``: a release, or a bounce. A Release follows if it was one."""
+
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Stop(Event):
     """Somebody asked for silence (``ctl stop``): the reply and the turn end."""
 

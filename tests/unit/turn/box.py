@@ -62,8 +62,8 @@ class Box:
     def release(self) -> list[v.Effect]:
         """Let go now; the machine hears of it a debounce time later."""
         at_s = self.now_s
-        self.passes(TIMES.debounce_s)
-        return self.happens(v.Release(at_s))
+        lifted = self.happens(v.Lifted(at_s))
+        return lifted + self.passes(TIMES.debounce_s) + self.happens(v.Release(at_s))
 
     def passes(self, seconds: float) -> list[v.Effect]:
         """Time goes by; deadlines expire at their moment."""

@@ -66,10 +66,20 @@ class TestPress:
     def test_in_hold_nothing_leaves_before_the_hold_is_real(self) -> None:
         box = Box(Mode.HOLD)
         box.press()
-        box.passes(TIMES.min_hold_s)
+        box.passes(TIMES.min_hold_s - 0.001)
+        assert not box.did(v.OpenUplink)
+        box.passes(0.001)
+        assert box.did(v.OpenUplink)
+
+    def test_a_bounce_delays_a_real_hold_and_does_not_end_it(self) -> None:
+        box = Box(Mode.HOLD)
+        box.press()
+        box.passes(TIMES.min_hold_s - 0.005)
+        box.happens(v.Lifted(box.now_s))
+        box.passes(TIMES.debounce_s)
         assert not box.did(v.OpenUplink)
         box.passes(TIMES.debounce_s)
-        assert box.did(v.OpenUplink)
+        assert box.did(v.OpenUplink) and box.state() is State.LISTENING
 
     def test_in_hold_a_short_press_sends_nothing_and_is_no_error(self) -> None:
         box = Box(Mode.HOLD)
@@ -179,7 +189,7 @@ class TestWhileTheAnswerIsAwaited:
         box.passes(1)
         pressed_s = box.now_s
         box.press()
-        box.passes(TIMES.tap_max_s + TIMES.debounce_s)
+        box.passes(TIMES.tap_max_s)
         assert box.state() is State.LISTENING and box.machine.number == 2
         assert box.did(v.CancelReply) == [v.CancelReply("r1")]
         begin = box.did(v.BeginUtterance)[-1]
@@ -190,7 +200,7 @@ class TestWhileTheAnswerIsAwaited:
         box = Box(Mode.HOLD)
         box.ask()
         box.press()
-        box.passes(TIMES.tap_max_s + TIMES.debounce_s)
+        box.passes(TIMES.tap_max_s)
         assert box.state() is State.LISTENING and box.machine.number == 1
         assert box.did(v.ResumeUtterance) and not box.outcomes
         box.passes(1)

@@ -97,7 +97,7 @@ class World(RuleBasedStateMachine):
     @precondition(lambda self: self.box.machine.button_down)
     @rule()
     def release(self) -> None:
-        self.happens(v.Release(self.box.now_s))
+        self.check(self.box.release())
 
     @rule()
     def stop(self) -> None:
