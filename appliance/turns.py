@@ -400,9 +400,8 @@ class Turns:
                 tool_calls = tuple(v.ToolCall(call.call_id, call.name, call.arguments) for call in calls)
                 self.happens(v.ReplyEnded(response_id, status, tool_calls))
             case rt.ServiceSaid(type_, code, message, harmless):
-                log.log(
-                    logging.DEBUG if harmless else logging.WARNING, "the service says: %s (%s)", message, code or type_
-                )
+                said = f"the service says: {message or 'an error without a text'} ({code or type_ or 'no code'})"
+                self._repeats.log(logging.DEBUG if harmless else logging.WARNING, said, self._now_s())
 
     def _end_replies(self) -> None:
         """Nothing more of any reply will arrive: what is here plays out."""

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import pytest
 
-from appliance.commands.comparison import find
+from appliance.commands.comparison import Comparison, find
 from appliance.commands.virtual_card import VirtualCard
 from appliance.realtime import events
 from appliance.simulator.scenario import Call, Reply, Turn, conversation
@@ -52,6 +52,7 @@ async def test_a_held_question_is_heard_whole_and_answered_whole(card: VirtualCa
         ) as daemons,
     ):
         # A machine with no time to spare makes gaps of its own, now and then; a fault of ours is there every time.
+        answered: list[Comparison] = []
         for attempt in range(1, 4):
             with card.record_speaker(hz=24_000) as recording:
                 await ask_holding(daemons[0], card, asked, *daemons[1:])
