@@ -127,8 +127,8 @@ class SpeakerSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class ButtonSettings:
-    """Table ``[panel.button]``."""
+class ContactSettings:
+    """Tables ``[panel.button]`` and ``[panel.mute]``."""
 
     gpio: int
     pull: str
@@ -145,11 +145,12 @@ class LedSettings:
 
 @dataclass(frozen=True, slots=True)
 class PanelSettings:
-    """Table ``[panel]`` and the two below it."""
+    """Table ``[panel]`` and the three below it."""
 
     idle_glow: bool
     earcons: bool
-    button: ButtonSettings
+    button: ContactSettings
+    mute: ContactSettings
     leds: LedSettings
 
 

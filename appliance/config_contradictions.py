@@ -19,7 +19,7 @@ def contradictions(config: Config) -> Iterator[tuple[tuple[KeyPath, ...], str]]:
     if config.credentials.key_file and config.credentials.token_command:
         text = "key_file and token_command are both given: only one can be used"
         yield (("credentials", "token_command"), ("credentials", "key_file")), text
-    talk, link, leds = config.talk, config.link, config.panel.leds
+    talk, link = config.talk, config.link
     room_s = talk.keep_s - talk.pre_roll_ms / 1000
     if talk.max_hold_s > room_s:
         text = f"{talk.max_hold_s:g} s do not fit into talk.keep_s less talk.pre_roll_ms ({room_s:g} s)"
@@ -36,13 +36,7 @@ def contradictions(config: Config) -> Iterator[tuple[tuple[KeyPath, ...], str]]:
     if link.idle_close_s > link.max_session_s:
         text = f"must not be more than link.max_session_s ({link.max_session_s:g})"
         yield (("link", "idle_close_s"), ("link", "max_session_s")), text
-    pins = {"none": len(leds.gpio), "led": 1, "pwm": 1, "rgb": 3}[leds.kind]
-    if len(leds.gpio) != pins:
-        text = f'kind "{leds.kind}" takes {pins} pin{"s" if pins > 1 else ""}, not {len(leds.gpio)}'
-        yield (("panel", "leds", "gpio"), ("panel", "leds", "kind")), text
-    used = [*leds.gpio, config.panel.button.gpio] if leds.kind != "none" else []
-    if twice := sorted({pin for pin in used if used.count(pin) > 1}):
-        yield (("panel", "leds", "gpio"), ("panel", "button", "gpio")), f"pin {twice[0]} is used twice"
+    yield from _pin_faults(config)
 
 
 def _address_faults(config: Config) -> Iterator[tuple[tuple[KeyPath, ...], str]]:
@@ -50,6 +44,21 @@ def _address_faults(config: Config) -> Iterator[tuple[tuple[KeyPath, ...], str]]
     yield (("service", "url"),), url_fault(config.service.url, ("wss", "ws"))
     if config.link.proxy:
         yield (("link", "proxy"),), url_fault(config.link.proxy, ("http", "https"))
+
+
+def _pin_faults(config: Config) -> Iterator[tuple[tuple[KeyPath, ...], str]]:
+    """What is wired twice, or not as its kind of LED is."""
+    panel, leds = config.panel, config.panel.leds
+    pins = {"none": len(leds.gpio), "led": 1, "pwm": 1, "rgb": 3, "three": 3}[leds.kind]
+    if len(leds.gpio) != pins:
+        text = f'kind "{leds.kind}" takes {pins} pin{"s" if pins > 1 else ""}, not {len(leds.gpio)}'
+        yield (("panel", "leds", "gpio"), ("panel", "leds", "kind")), text
+    lit = leds.gpio if leds.kind != "none" else ()
+    used = [pin for pin in (*lit, panel.button.gpio, panel.mute.gpio) if pin]
+    if twice := sorted({pin for pin in used if used.count(pin) > 1}):
+        parts = (("leds", twice[0] in lit), ("mute", twice[0] == panel.mute.gpio), ("button", True))
+        keys = tuple(("panel", part, "gpio") for part, holds in parts if holds)
+        yield keys, f"pin {twice[0]} is used twice"
 
 
 def _tool_faults(config: Config) -> Iterator[tuple[tuple[KeyPath, ...], str]]:

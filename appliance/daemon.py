@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from appliance.audio.earcons import Earcon, earcon
 from appliance.audio.format import frames_from_ms, frames_from_s
-from appliance.audio.microphone import Microphone, MicrophoneEvent, MicrophoneLost, MicrophoneOpened
+from appliance.audio.microphone import Microphone, MicrophoneClosed, MicrophoneEvent, MicrophoneLost, MicrophoneOpened
 from appliance.audio.player import Player
 from appliance.audio.ring import Ring
 from appliance.audio.speaker import Speaker, SpeakerEvent, SpeakerLost, SpeakerOpened
@@ -29,8 +29,9 @@ from appliance.edge.control import SOURCE as CONTROL_SOCKET
 from appliance.edge.control import ControlServer
 from appliance.edge.dial import LinkSettings
 from appliance.edge.link import Link, LinkEvent, LinkState
-from appliance.edge.panel import Panel
+from appliance.edge.panel import MUTE_SWITCH, Panel
 from appliance.edge.transcripts import Transcripts
+from appliance.errors import UnavailableError
 from appliance.ledger import DAY_S, Ledger
 from appliance.realtime import events
 from appliance.realtime.policy import Policy
@@ -108,6 +109,7 @@ class Daemon:
         self.control = ControlServer(config.control.socket_path, self, captions=config.control.captions)
         self._gestures: dict[str, Gestures] = {}
         self._owner: str | None = None
+        self._muted_by: set[str] = set()
         self._hold_timer: asyncio.TimerHandle | None = None
         self._gesture_timer: asyncio.TimerHandle | None = None
         self._fault_timer: asyncio.TimerHandle | None = None
@@ -229,6 +231,10 @@ class Daemon:
     def _on_gesture(self, gesture: Gesture) -> None:
         """With several buttons the one that pressed owns the hold (ruling 23)."""
         match gesture:
+            case Press(_, source) if source == MUTE_SWITCH:
+                self.mute(True, source)
+            case Release(_, source) if source == MUTE_SWITCH:
+                self.mute(False, source)
             case Press(at_s, source) if self._owner is None:
                 self._owner = source
                 hold_s = self.config.talk.max_hold_s
@@ -239,6 +245,20 @@ class Daemon:
             case Release(at_s, source) if self._owner == source:
                 self._disown()
                 self.turns.happens(v.Release(at_s))
+
+    def mute(self, wanted: bool, by: str = CONTROL_SOCKET) -> None:
+        """``ctl mute``, ``ctl unmute``, and the switch: the microphone is off while anybody wants it off.
+
+        Raises UnavailableError if the switch keeps it off against ``ctl unmute``.
+        """
+        before = bool(self._muted_by)
+        (self._muted_by.add if wanted else self._muted_by.discard)(by)
+        if bool(self._muted_by) is not before:
+            log.info("the microphone is %s: %s", "off" if wanted else "on again", by)
+            (self.microphone.close if wanted else self.microphone.open)()
+        self._show()
+        if self._muted_by and not wanted and by == CONTROL_SOCKET:
+            raise UnavailableError(f"the microphone stays off: the {', '.join(self._muted_by)} keeps it so")
 
     def _disown(self) -> None:
         self._owner = None
@@ -284,7 +304,7 @@ class Daemon:
 
     def _on_microphone(self, event: MicrophoneEvent) -> None:
         match event:
-            case MicrophoneOpened():
+            case MicrophoneOpened() | MicrophoneClosed():
                 self._microphone_fault = False
             case MicrophoneLost():
                 self._microphone_fault = True
@@ -314,6 +334,7 @@ class Daemon:
             faults.add(Fault(number))
         return Conditions(
             stopping=self.stopping,
+            muted=bool(self._muted_by),
             listening=state is v.State.LISTENING,
             hold_ending=self.turns.warning,
             speaking=state is v.State.SPEAKING,
@@ -362,6 +383,7 @@ class Daemon:
             "fault": verdict.line if verdict is not None else None,
             "microphone": _device(self.microphone.device),
             "speaker": _device(self.speaker.device),
+            "muted_by": ", ".join(sorted(self._muted_by)) or None,
             "volume": round(self.player.volume),
         }
 

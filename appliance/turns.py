@@ -120,6 +120,12 @@ class Turns:
             self._play_earcon(v.Sound.SORRY)
             self.on_change()
             return
+        if self._parts.microphone.is_closed:
+            self._repeats.log(logging.WARNING, "the microphone is off: a press cannot be heard", self._now_s())
+            if self._parts.machine.state in (v.State.SENDING, v.State.WAITING):
+                # What was asked before is answered; going on with it is not possible.
+                self._play_earcon(v.Sound.ERROR)
+                return
         self.happens(v.Press(at_s))
 
     def end_conversation(self) -> None:
@@ -420,6 +426,8 @@ class Turns:
                 self.happens(v.MicrophoneReady())
             case mic.MicrophoneLost(reason):
                 log.error("no microphone: %s", reason)
+                self.happens(v.MicrophoneLost())
+            case mic.MicrophoneClosed():
                 self.happens(v.MicrophoneLost())
             case mic.MicrophoneHole(lost_s):
                 if lost_s >= HOLE_WORTH_A_LINE_S:

@@ -61,6 +61,9 @@ about the host, and it is given another chance."""
 MESSAGES_AT_ONCE = 32
 """Read in one call of the socket's reader: 0.6 s of microphone, some 2 ms of work. Then other callbacks get a turn."""
 
+PAUSED = "not wanted"
+"""Why a host ends that did nothing wrong."""
+
 PASSED_ON = ("ALSA_", "HOME", "LANG", "LC_", "PATH", "PIPEWIRE_", "PULSE_", "XDG_")
 """Beginnings of the variables that a host gets to see: what finds a sound server. No key, no NOTIFY_SOCKET."""
 
@@ -112,6 +115,9 @@ class SoundHost:
         """When to look for the missing device again; None while there is no need."""
         self._reason = ""
         """What ``lost`` was last told, or what the host said of its end; empty while the device runs."""
+        self._wanted = asyncio.Event()
+        """Cleared between ``pause`` and ``resume``."""
+        self._wanted.set()
         self.started = 0
         """Hosts started so far."""
 
@@ -140,10 +146,24 @@ class SoundHost:
             if self._child is not None and self._over is not None and not self._over.done():
                 self._listen(self._child, self._over)
 
+    def pause(self) -> None:
+        """End the host, and with it the device: what the kernel shows as closed nobody can listen to. It is killed in
+        the next turn of the loop; nothing that it says is passed on from now on."""
+        self._wanted.clear()
+        self._running = False
+        if self._child is not None and self._over is not None and not self._over.done():
+            self._stop_listening(self._child)
+            self._over.set_result(PAUSED)
+
+    def resume(self) -> None:
+        """Start a host again, as at the beginning."""
+        self._wanted.set()
+
     async def run(self) -> NoReturn:
         """Until cancelled; then the host is killed. Raises only what the owner raised."""
         failures = 0
         while True:
+            await self._wanted.wait()
             began_s = time.monotonic()
             try:
                 reason = await self._serve()
@@ -151,6 +171,9 @@ class SoundHost:
                 reason = f"no process for the sound host: {error.strerror}"
             finally:
                 self._end()
+            if reason == PAUSED:
+                failures, self._reason = 0, ""
+                continue
             if time.monotonic() - began_s >= PROVEN_S:
                 failures = 0
             self._lose(reason)
@@ -238,6 +261,8 @@ class SoundHost:
         return None
 
     def _take(self, message: wire.FromHost) -> None:
+        if not self._wanted.is_set():
+            return
         if isinstance(message, wire.Block | wire.Played):
             self._limit_s = STALL_S
             self._owner.received(message)
@@ -251,7 +276,9 @@ class SoundHost:
             self._look_at_s = time.monotonic() + LOOK_AGAIN_S
 
     def _lose(self, reason: str) -> None:
-        """Tell the owner, unless it knows."""
+        """Tell the owner, unless it knows, or does not want to."""
+        if not self._wanted.is_set():
+            return
         known = not self._running and reason == self._reason
         self._running = False
         self._reason = reason

@@ -67,7 +67,12 @@ class MicrophoneHole:
     lost_s: float
 
 
-MicrophoneEvent = MicrophoneOpened | MicrophoneLost | MicrophoneHole
+@dataclass(frozen=True, slots=True)
+class MicrophoneClosed:
+    """It was ``close``d. Nothing is wrong, and nothing is looked for until ``open``."""
+
+
+MicrophoneEvent = MicrophoneOpened | MicrophoneLost | MicrophoneHole | MicrophoneClosed
 
 
 def _nobody() -> None:
@@ -107,6 +112,8 @@ class Microphone:
         """When the next block begins if nothing is lost; None before the first."""
         self.device: wire.Opened | None = None
         """What is open; None while there is no microphone."""
+        self.is_closed = False
+        """``close`` was called, and ``open`` was not since."""
         self.on_audio: Callable[[], None] = _nobody
         """Called whenever the ring has grown."""
 
@@ -129,6 +136,21 @@ class Microphone:
     @attentive.setter
     def attentive(self, wanted: bool) -> None:
         self._host.gathers = not wanted
+
+    def close(self) -> None:
+        """Mute: the capture stream is closed and its process ended, not only ignored. Harmless when repeated."""
+        if self.is_closed:
+            return
+        self.fetched()
+        self.is_closed = True
+        self.device, self._fetched, self._next_s = None, [], None
+        self._host.pause()
+        self._on_event(MicrophoneClosed())
+
+    def open(self) -> None:
+        """The end of ``close``: MicrophoneOpened, or MicrophoneLost, will follow."""
+        self.is_closed = False
+        self._host.resume()
 
     async def run(self) -> NoReturn:
         """Listen until cancelled."""

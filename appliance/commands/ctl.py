@@ -7,6 +7,8 @@ release   the button goes up
 tap       both at once
 stop      end the reply and the turn
 retry     try to connect now
+mute      switch the microphone off: nothing can be heard until unmute
+unmute    and on again, unless the switch on the box keeps it off
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from typing import Any, Final
 from appliance import config
 from appliance.errors import UnavailableError, UsageError
 
-COMMANDS: Final = ("status", "watch", "press", "release", "tap", "stop", "retry")
+COMMANDS: Final = ("status", "watch", "press", "release", "tap", "stop", "retry", "mute", "unmute")
 
 ANSWER_TIMEOUT_S: Final = 5.0
 """A daemon answers within a turn of its loop; one that does not in this time is hung."""

@@ -9,6 +9,8 @@ each is answered by one line, in order::
     {"command": "tap"}                        {"ok": true}      both at once
     {"command": "stop"}                       {"ok": true}      the reply and the turn end; the daemon does not
     {"command": "retry"}                      {"ok": true}      try to connect now
+    {"command": "mute"}                       {"ok": true}      the microphone is closed
+    {"command": "unmute"}                     {"ok": true}      and opened, unless the switch on the box keeps it closed
     {"command": "watch"}                      {"ok": true, "status": {…}}, then events for as long as the client reads
     {"command": "watch", "captions": true}    the same with both transcripts, where ``control.captions`` allows it
     anything else                             {"ok": false, "error": "one line for a person"}
@@ -38,7 +40,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
 
-from appliance.errors import UnavailableError
+from appliance.errors import ApplianceError, UnavailableError
 
 log = logging.getLogger(__name__)
 
@@ -76,6 +78,9 @@ class Handler(Protocol):
     def retry(self) -> None:
         """Try to connect now."""
 
+    def mute(self, wanted: bool) -> None:
+        """Close the microphone, or open it. Raises ApplianceError if it cannot be."""
+
 
 class ControlServer:
     """The server. Build it, ``await run()`` it, ``publish`` to it from the loop's thread."""
@@ -96,6 +101,8 @@ class ControlServer:
             "tap": self._tap,
             "stop": handler.quiet,
             "retry": handler.retry,
+            "mute": lambda: handler.mute(True),
+            "unmute": lambda: handler.mute(False),
         }
 
     def publish(self, event: Mapping[str, Any]) -> None:
@@ -203,6 +210,8 @@ class ControlServer:
             return _refusal('a request is an object such as {"command": "status"}')
         try:
             return self._carry_out(command, request.get("captions") is True, writer)
+        except ApplianceError as error:
+            return _refusal(str(error))
         except Exception:
             # A fault of ours in one command: the client hears of it, the box goes on.
             log.exception("control socket: %s failed", command)
@@ -221,7 +230,7 @@ class ControlServer:
         action = self._actions.get(command)
         if action is None:
             return _refusal(f"unknown command; there are: status, watch, {', '.join(self._actions)}")
-        if command in ("press", "tap"):
+        if command in ("press", "tap", "unmute"):
             log.info("control socket: %s by user id %d", command, _user_id(writer))
         action()
         return _line({"ok": True})

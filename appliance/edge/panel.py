@@ -1,8 +1,7 @@
-"""The button and the light on the box: the only importer of gpiozero.
+"""The button, the mute switch and the light on the box.
 
 The panel knows pins, not meanings: what it shows is any object with the methods of ``Light`` (the daemon passes the
-patterns of ``turn/lights.py``), and what the button means is for whom ``on_edge`` tells. Pins come from gpiozero's
-``Device.pin_factory``, so that tests and the demo run on its mock.
+patterns of ``turn/lights.py``), and what a contact means is for whom ``on_edge`` tells.
 
 Threads: gpiozero reports an edge on the pin driver's thread. That thread only notes it and asks the loop, once, to
 look; everything else happens on the loop.
@@ -13,17 +12,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import threading
 import time
-import warnings
-from collections import deque
 from collections.abc import Callable
-from typing import Any, Final, Protocol, TypeVar
+from typing import Final, Protocol
+
+from appliance.edge import pins
+from appliance.edge.contact import MOST_EDGES, Contact
+from appliance.edge.lamps import Lamp, Light, NoLamp
+
+__all__ = ["ACKNOWLEDGE_PAUSE_S", "ACKNOWLEDGE_S", "MOST_EDGES", "MUTE_SWITCH", "RETRY_S", "SOURCE", "Light", "Panel"]
 
 log = logging.getLogger(__name__)
 
 SOURCE: Final = "button"
-"""What ``on_edge`` is told as the source of an edge."""
+"""What ``on_edge`` is told as the source of an edge of the button."""
+
+MUTE_SWITCH: Final = "mute switch"
+"""The same for the switch. One that is closed at the start, down, counts as just closed."""
 
 ACKNOWLEDGE_S: Final = 0.08
 """How long a press inverts the light (ruling 23)."""
@@ -32,18 +37,15 @@ ACKNOWLEDGE_PAUSE_S: Final = 0.4
 """From one inversion to the next at least: a contact that chatters slower than the debounce must not make the light
 flicker. Nothing on the box flashes faster than 2.5 Hz."""
 
-MOST_EDGES: Final = 64
-"""Edges kept for a loop that is busy. Beyond them an edge and its opposite cancel: of a storm only the first edges and
-the last state matter."""
+RETRY_S: Final = 2.0
+"""Between two attempts to have a vanished pin again, as for every other piece of hardware (design.md, section 2)."""
 
-Colour = tuple[float, float, float]
-Part = TypeVar("Part")
 OnEdge = Callable[[bool, float, str], None]
-"""(down, at_s, source): a button's contact changed at the monotonic time ``at_s``. Called on the loop."""
+"""(down, at_s, source): a contact changed at the monotonic time ``at_s``. Called on the loop."""
 
 
-class ButtonSettings(Protocol):
-    """Where the button is."""
+class ContactSettings(Protocol):
+    """Where a button or a switch is."""
 
     @property
     def gpio(self) -> int:
@@ -51,7 +53,7 @@ class ButtonSettings(Protocol):
 
     @property
     def pull(self) -> str:
-        """``up``: the button joins the pin to ground. ``down``: to 3.3 V."""
+        """``up``: it joins the pin to ground. ``down``: to 3.3 V."""
 
 
 class LedSettings(Protocol):
@@ -59,11 +61,11 @@ class LedSettings(Protocol):
 
     @property
     def kind(self) -> str:
-        """``none``, ``led`` (on and off), ``pwm`` (dimmed) or ``rgb``."""
+        """``none``, ``led`` (on and off), ``pwm`` (dimmed), ``rgb`` or ``three``."""
 
     @property
     def gpio(self) -> tuple[int, ...]:
-        """BCM numbers; for ``rgb`` red, green, blue."""
+        """BCM numbers; for ``rgb`` red, green, blue, for ``three`` ready, busy, fault."""
 
     @property
     def active_high(self) -> bool:
@@ -74,48 +76,28 @@ class PanelSettings(Protocol):
     """What is wired to the pins."""
 
     @property
-    def button(self) -> ButtonSettings: ...
+    def button(self) -> ContactSettings: ...
+
+    @property
+    def mute(self) -> ContactSettings: ...
 
     @property
     def leds(self) -> LedSettings: ...
 
 
-class Light(Protocol):
-    """One thing the light can say. Times are seconds since it began to be shown; intervals are more than 0."""
-
-    @property
-    def name(self) -> str:
-        """Its name, for ``current_light``."""
-
-    @property
-    def colour(self) -> Colour:
-        """Red, green, blue, 0 to 1, before the brightness."""
-
-    def brightness(self, elapsed_s: float) -> float:
-        """0 to 1, for an LED that can be dimmed."""
-
-    def frame_interval_s(self, elapsed_s: float) -> float | None:
-        """Until ``brightness`` changes; None: it does not."""
-
-    def is_lit(self, elapsed_s: float) -> bool:
-        """For an LED that can only be switched."""
-
-    def switch_interval_s(self, elapsed_s: float) -> float | None:
-        """Until ``is_lit`` changes; None: it does not."""
-
-
 class Panel:
-    """Button and light of one box. Build it, ``await run()`` it, show what is to be shown, ``close()`` it.
+    """Button, mute switch and light of one box. Build it, ``await run()`` it, show what is to be shown, ``close()`` it.
 
-    A part that is not wired, or whose pins cannot be had, is replaced by one that does nothing; the second with one
-    line in the log. The box can still be talked to through its control socket.
+    A part that is not wired, or whose pins cannot be had, does nothing; the second with one line in the log. The box
+    can still be talked to through its control socket. Pins that vanish while it runs are one line, too; they are tried
+    again until they are back.
     """
 
     def __init__(self, settings: PanelSettings, on_edge: OnEdge) -> None:
         self._settings = settings
         self._on_edge = on_edge
-        self._lamp: _Lamp = _NoLamp()
-        self._button: _Button | None = None
+        self._lamp: Lamp = NoLamp()
+        self._contacts: list[Contact] = []
         self._light: Light | None = None
         self._since_s = 0.0
         """When the light began to be shown."""
@@ -123,6 +105,11 @@ class Panel:
         """Level during an acknowledgement."""
         self._acknowledged_s = float("-inf")
         """When the last acknowledgement began."""
+        self._gone: list[Contact] = []
+        """Contacts whose pins have vanished and are tried again."""
+        self._lamp_gone = False
+        """The LED has vanished together with them."""
+        self._retry_timer: asyncio.TimerHandle | None = None
         self._changed = asyncio.Event()
 
     @property
@@ -159,18 +146,61 @@ class Panel:
 
     def close(self) -> None:
         """Give the pins back, the LED dark. Harmless when repeated, or when ``run`` never was."""
-        if self._button is not None:
-            self._button.close()
-            self._button = None
-        lamp, self._lamp = self._lamp, _NoLamp()
-        _put_out(lamp)
+        if self._retry_timer is not None:
+            self._retry_timer.cancel()
+            self._retry_timer = None
+        for contact in (*self._contacts, *self._gone):
+            contact.close()
+        self._contacts, self._gone = [], []
+        self._put_out()
+
+    # ------------------------------------------------------------ taking the pins
 
     def _take_pins(self) -> None:
-        button, leds = self._settings.button, self._settings.leds
-        if (button.gpio or leds.kind != "none") and _has_pin_driver():
-            # The light first: it is what says that the box has power.
-            self._lamp = _lamp(leds)
-            self._button = _button(button, self._deliver)
+        button, mute, leds = self._settings.button, self._settings.mute, self._settings.leds
+        if not (button.gpio or mute.gpio or leds.kind != "none"):
+            return
+        try:
+            makeshift = pins.open_driver()
+        except OSError as error:
+            log.error("no button and no light: %s", error)
+            return
+        if makeshift:
+            log.warning("pins: %s", makeshift)
+        # The light first: it is what says that the box has power.
+        if leds.kind != "none":
+            self._take_lamp(logging.ERROR)
+        if button.gpio:
+            self._take(Contact(SOURCE, button.gpio, button.pull, self._button, self._lost))
+        if mute.gpio:
+            self._take(Contact(MUTE_SWITCH, mute.gpio, mute.pull, self._switch, self._lost))
+
+    def _take_lamp(self, level: int) -> None:
+        leds = self._settings.leds
+        try:
+            self._lamp = pins.lamp(leds.kind, leds.gpio, leds.active_high)
+        except Exception as error:
+            # Every pin driver has exceptions of its own. A box without pins can still be talked to by the socket.
+            log.log(level, "no light on GPIO%s: %s", ", ".join(map(str, leds.gpio)), _explained(error))
+
+    def _take(self, contact: Contact) -> None:
+        try:
+            contact.open()
+        except Exception as error:
+            log.error("no %s on GPIO%d: %s", contact.what, contact.gpio, _explained(error))
+            return
+        self._contacts.append(contact)
+        self._begin(contact)
+
+    def _begin(self, contact: Contact) -> None:
+        """What the level means that a contact was found with."""
+        if contact.what == MUTE_SWITCH:
+            # A switch stands where it stands, and an edge may have been missed.
+            self._switch(contact.is_closed, time.monotonic())
+        elif contact.is_closed:
+            log.warning("the button on GPIO%d is down at start: ignored until it is released", contact.gpio)
+
+    # ------------------------------------------------------------ the light
 
     def _draw(self, now_s: float) -> float | None:
         """Write to the LED what is to be seen now. Returns seconds until that changes; None: it does not."""
@@ -183,216 +213,90 @@ class Panel:
         if inverted_s > 0:
             interval_s, level = inverted_s, self._inverted_to
         try:
-            self._lamp.write(level, self._light.colour)
+            self._lamp.write(level, self._light)
         except Exception as error:
-            # Every pin driver has exceptions of its own. The box lives on without its light.
-            log.error("the light no longer works: %s; it stays dark until the daemon is started again", _reason(error))
-            _put_out(self._lamp)
-            self._lamp = _NoLamp()
+            self._lost(None, error)
             return None
         return interval_s
 
-    def _deliver(self, down: bool, at_s: float) -> None:
+    def _put_out(self) -> None:
+        lamp, self._lamp = self._lamp, NoLamp()
         try:
-            self._on_edge(down, at_s, SOURCE)
+            lamp.close()
+        except Exception as error:
+            log.debug("light: %s", _explained(error))
+
+    # ------------------------------------------------------------ pins that vanish
+
+    def _lost(self, failed: Contact | None, error: Exception) -> None:
+        """A contact (None: the light) no longer answers. What else is gone with it is looked at now, so that it is one
+        line."""
+        lamp = failed is None or not self._lamp_answers()
+        gone = [contact for contact in self._contacts if contact is failed or not contact.answers()]
+        parts = " and ".join([*(contact.what for contact in gone), *(["light"] if lamp else [])])
+        then = f"tried again every {RETRY_S:g} s" if gone else "it stays dark until the daemon is started again"
+        log.error("the %s no longer works: %s; %s", parts, _explained(error), then)
+        if lamp:
+            self._put_out()
+        for contact in gone:
+            self._contacts.remove(contact)
+            contact.close()
+            if contact.what == SOURCE and contact.is_closed:
+                # Nobody will see its release; a switch, though, stays where it stood.
+                self._button(False, time.monotonic())
+        self._gone += gone
+        self._lamp_gone = self._lamp_gone or (lamp and bool(gone))
+        if self._gone and self._retry_timer is None:
+            self._retry_timer = asyncio.get_running_loop().call_later(RETRY_S, self._retry)
+
+    def _lamp_answers(self) -> bool:
+        try:
+            self._lamp.write_again()
         except Exception:
-            # One edge that could not be dealt with must not take the button from the person for good.
-            log.exception("a %s of the button was lost", "press" if down else "release")
-
-
-class _Button:
-    """Edges of one contact, handed over from the pin driver's thread to the loop.
-
-    Not gpiozero's Button: that one starts a thread that wakes ten times a second to look whether the button is held.
-    """
-
-    def __init__(self, settings: ButtonSettings, deliver: Callable[[bool, float], None]) -> None:
-        """``deliver`` gets (down, at_s) on the loop. Raises whatever the pin driver does."""
-        from gpiozero import DigitalInputDevice
-
-        self._deliver = deliver
-        self._loop = asyncio.get_running_loop()
-        self._lock = threading.Lock()
-        self._edges: deque[tuple[bool, float]] = deque()
-        """Not yet delivered, down and up by turns. Guarded by the lock."""
-        self._device: Any = DigitalInputDevice(settings.gpio, pull_up=settings.pull == "up")
-        if self._device.is_active:
-            log.warning("the button on GPIO%d is down at start: ignored until it is released", settings.gpio)
-        self._device.when_activated = lambda: self._note(True)
-        self._device.when_deactivated = lambda: self._note(False)
-
-    def close(self) -> None:
-        """Give the pin back; no edge is delivered afterwards."""
-        with self._lock:
-            self._edges.clear()
-        try:
-            self._device.when_activated = self._device.when_deactivated = None
-            self._device.close()
-        except Exception as error:
-            log.debug("button: %s", _reason(error))
-
-    def _note(self, down: bool) -> None:
-        """On the pin driver's thread, which an exception would end for good."""
-        at_s = time.monotonic()
-        with self._lock:
-            asked = bool(self._edges)
-            if len(self._edges) >= MOST_EDGES:
-                self._edges.pop()
-            else:
-                self._edges.append((down, at_s))
-        if not asked:
-            # RuntimeError: the loop has ended, and with it everybody who could want to know.
-            with contextlib.suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self._hand_over)
-
-    def _hand_over(self) -> None:
-        with self._lock:
-            edges = list(self._edges)
-            self._edges.clear()
-        for down, at_s in edges:
-            self._deliver(down, at_s)
-
-
-class _Lamp(Protocol):
-    """One LED of some kind."""
-
-    def level(self, light: Light, elapsed_s: float) -> float:
-        """0 to 1: how bright this kind of LED is then."""
-
-    def next_change_s(self, light: Light, elapsed_s: float) -> float | None:
-        """Until that changes; None: it does not."""
-
-    def write(self, level: float, colour: Colour) -> None:
-        """Light it. Raises whatever the pin driver does."""
-
-    def close(self) -> None:
-        """Put it out and give the pins back. Raises whatever the pin driver does."""
-
-
-class _NoLamp:
-    """No LED: nothing to see, nothing to wake up for."""
-
-    def level(self, light: Light, elapsed_s: float) -> float:
-        return 0.0
-
-    def next_change_s(self, light: Light, elapsed_s: float) -> float | None:
-        return None
-
-    def write(self, level: float, colour: Colour) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
-
-
-class _DimmedLamp:
-    """An LED with PWM, of one colour (one pin) or three. Writes only what differs from what is shown."""
-
-    def __init__(self, device: Any) -> None:
-        """``device`` is gpiozero's PWMLED or RGBLED, dark."""
-        self._device = device
-        self._has_colour = isinstance(device.value, tuple)
-        self._written: object = device.value
-
-    def level(self, light: Light, elapsed_s: float) -> float:
-        return light.brightness(elapsed_s)
-
-    def next_change_s(self, light: Light, elapsed_s: float) -> float | None:
-        return light.frame_interval_s(elapsed_s)
-
-    def write(self, level: float, colour: Colour) -> None:
-        value = tuple(part * level for part in colour) if self._has_colour else level
-        if value != self._written:
-            self._device.value = value
-            self._written = value
-
-    def close(self) -> None:
-        self._device.off()
-        self._device.close()
-
-
-class _SwitchedLamp:
-    """An LED that is on or off."""
-
-    def __init__(self, device: Any) -> None:
-        """``device`` is gpiozero's LED, dark."""
-        self._device = device
-
-    def level(self, light: Light, elapsed_s: float) -> float:
-        return float(light.is_lit(elapsed_s))
-
-    def next_change_s(self, light: Light, elapsed_s: float) -> float | None:
-        return light.switch_interval_s(elapsed_s)
-
-    def write(self, level: float, colour: Colour) -> None:
-        self._device.value = level >= 0.5
-
-    def close(self) -> None:
-        self._device.off()
-        self._device.close()
-
-
-def _has_pin_driver() -> bool:
-    """Whether gpiozero has found one; if not, or not the best, one line in the log says why."""
-    from gpiozero import Device
-
-    with warnings.catch_warnings(record=True) as fallbacks:
-        # gpiozero tells by warnings, some of several lines, why it did not take the driver it should have taken.
-        warnings.simplefilter("always")
-        try:
-            Device.ensure_pin_factory()
-        except Exception as error:
-            reasons = "; ".join(_reason(reason) for reason in (error, *(fallback.message for fallback in fallbacks)))
-            log.error("no button and no light: install python3-lgpio, or set both to none (%s)", reasons)
             return False
-    if fallbacks:
-        log.warning("pins: %s", "; ".join(_reason(fallback.message) for fallback in fallbacks))
-    return True
+        return True
+
+    def _retry(self) -> None:
+        self._retry_timer = None
+        try:
+            if not self._contacts:
+                # Nothing else of ours depends on the driver's handle of the chip, and it may be void.
+                pins.open_driver_again()
+            for contact in self._gone:
+                contact.open()
+        except Exception as error:
+            log.debug("pins: %s", _explained(error))
+            for contact in self._gone:
+                contact.close()
+            self._retry_timer = asyncio.get_running_loop().call_later(RETRY_S, self._retry)
+            return
+        back, self._gone = self._gone, []
+        self._contacts += back
+        if self._lamp_gone:
+            self._lamp_gone = False
+            self._take_lamp(logging.DEBUG)
+            self._changed.set()
+        log.info("the %s works again", " and ".join(contact.what for contact in back))
+        for contact in back:
+            self._begin(contact)
+
+    # ------------------------------------------------------------ what the contacts tell
+
+    def _button(self, down: bool, at_s: float) -> None:
+        self._tell(down, at_s, SOURCE)
+
+    def _switch(self, closed: bool, at_s: float) -> None:
+        self._tell(closed, at_s, MUTE_SWITCH)
+
+    def _tell(self, down: bool, at_s: float, source: str) -> None:
+        try:
+            self._on_edge(down, at_s, source)
+        except Exception as error:
+            # One edge that could not be dealt with must not take the button from the person for good.
+            trace = error if log.isEnabledFor(logging.DEBUG) else None
+            edge, kind = "press" if down else "release", type(error).__name__
+            log.error("a %s of the %s was lost: %s: %s", edge, source, kind, error, exc_info=trace)
 
 
-def _lamp(settings: LedSettings) -> _Lamp:
-    """The LED that is wired, dark; or none, with a line in the log if there should be one."""
-    if settings.kind == "none":
-        return _NoLamp()
-    import gpiozero
-
-    def build() -> _Lamp:
-        match settings.kind:
-            case "led":
-                return _SwitchedLamp(gpiozero.LED(*settings.gpio, active_high=settings.active_high))
-            case "pwm":
-                return _DimmedLamp(gpiozero.PWMLED(*settings.gpio, active_high=settings.active_high))
-            case "rgb":
-                return _DimmedLamp(gpiozero.RGBLED(*settings.gpio, active_high=settings.active_high))
-        raise ValueError(f"an LED of kind {settings.kind!r} is not known")
-
-    return _tried(build, f"no light on GPIO{', '.join(str(pin) for pin in settings.gpio)}") or _NoLamp()
-
-
-def _button(settings: ButtonSettings, deliver: Callable[[bool, float], None]) -> _Button | None:
-    """The button that is wired; or None, with a line in the log if there should be one."""
-    if settings.gpio == 0:
-        return None
-    return _tried(lambda: _Button(settings, deliver), f"no button on GPIO{settings.gpio}")
-
-
-def _tried(build: Callable[[], Part], what: str) -> Part | None:
-    """What ``build`` returns, or None and one line that begins with ``what``."""
-    try:
-        return build()
-    except Exception as error:
-        # Every pin driver has exceptions of its own. A box without pins can still be talked to by the socket.
-        log.error("%s: %s", what, _reason(error))
-        return None
-
-
-def _put_out(lamp: _Lamp) -> None:
-    try:
-        lamp.close()
-    except Exception as error:
-        log.debug("light: %s", _reason(error))
-
-
-def _reason(error: BaseException | Warning | str) -> str:
-    """One line that says what went wrong."""
-    return " ".join(str(error).split()) or type(error).__name__
+def _explained(error: Exception) -> str:
+    return pins.explained(str(error) or type(error).__name__)

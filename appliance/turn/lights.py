@@ -53,6 +53,16 @@ RED: Final[Colour] = (1.0, 0.0, 0.0)
 AMBER: Final[Colour] = (1.0, 0.4, 0.0)
 """Less green than a screen's amber: a green LED is the brighter of the two. Not measured on a wired box yet."""
 
+LAMPS: Final[dict[Colour, tuple[bool, bool, bool]]] = {
+    GREEN: (True, False, False),
+    BLUE: (False, True, False),
+    AMBER: (False, True, True),
+    RED: (False, False, True),
+    WHITE: (True, True, True),
+}
+"""Where there are three LEDs, ready (green), busy (blue) and fault (red): which of them show a pattern of that colour.
+They take the column of LEDs that can only be switched; being three places they repeat it as colour does elsewhere."""
+
 
 class Wave(Protocol):
     """The light of one pattern over time."""
@@ -211,6 +221,11 @@ class Pattern(Enum):
     def colour(self) -> Colour:
         """What an RGB LED shows, times the brightness."""
         return self.value.colour
+
+    @property
+    def lamps(self) -> tuple[bool, bool, bool]:
+        """Which of three LEDs show it: ready, busy, fault."""
+        return LAMPS[self.value.colour]
 
     def brightness(self, elapsed_s: float) -> float:
         """Duty cycle, 0 to 1, of an LED that can be dimmed."""

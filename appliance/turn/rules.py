@@ -24,9 +24,14 @@ def press_ready(c: Conversation, event: v.Press, now_s: float) -> State:
 def press_listening(c: Conversation, event: v.Press, now_s: float) -> State:
     turn = c.turn
     if turn.service_ends and event.at_s - turn.pressed_s >= c.settings.second_tap_s:
-        return end_utterance(c, event.at_s, now_s)
+        state = end_utterance(c, event.at_s, now_s)
+        if c.settings.mode is Mode.AUTO:
+            # Perhaps no second tap, but a hold by somebody whose first press was a mistake: then the turn goes on.
+            press_pending(c, event, now_s)
+        return state
     if c.settings.mode is Mode.AUTO:
         turn.pressed_s = event.at_s
+        c.cancel(Deadline.NO_SPEECH)
     return State.LISTENING
 
 
@@ -37,9 +42,8 @@ def release_listening(c: Conversation, event: v.Release, now_s: float) -> State:
         c.do(v.HintHold())
         return c.close_turn(Outcome.TOO_SHORT)
     if settings.mode is Mode.AUTO and held_s < settings.tap_max_s:
-        if not turn.service_ends:
-            turn.service_ends = True
-            c.set(Deadline.NO_SPEECH, now_s + settings.no_speech_s)
+        turn.service_ends = True
+        c.set(Deadline.NO_SPEECH, now_s + settings.no_speech_s)
     elif not turn.service_ends or settings.mode is Mode.AUTO:
         return end_utterance(c, event.at_s, now_s)
     if turn.service_spoke and not turn.in_speech:
@@ -148,13 +152,19 @@ def utterance_sent(c: Conversation, _: v.UtteranceSent, now_s: float) -> State:
     c.set(Deadline.ANSWER, now_s + settings.answer_s)
     c.do(v.StartSilence(), v.PlayEarcon(Sound.SENT))
     if turn.reply is None:
-        # Ruling 4: at most once a turn, and only if the service is in speech or has said nothing at all.
-        if not turn.committed and (turn.in_speech or not turn.service_spoke):
-            turn.committed = True
-            c.do(v.Commit())
-        c.set(Deadline.NUDGE, now_s + settings.nudge_s)
+        tell_the_end(c, now_s)
     c.state = State.WAITING
     return proceed(c, now_s)
+
+
+def tell_the_end(c: Conversation, now_s: float) -> None:
+    """All is said, and no reply has begun: have the service notice."""
+    turn = c.turn
+    # Ruling 4: at most once a turn, and only if the service is in speech or has said nothing at all.
+    if not turn.committed and (turn.in_speech or not turn.service_spoke):
+        turn.committed = True
+        c.do(v.Commit())
+    c.set(Deadline.NUDGE, now_s + c.settings.nudge_s)
 
 
 def nudge(c: Conversation, _: None, now_s: float) -> State:
@@ -189,13 +199,23 @@ def speech_began(c: Conversation, _: v.SpeechBegan, now_s: float) -> State:
     turn.in_speech = turn.service_spoke = True
     turn.end_noticed = False
     c.cancel(Deadline.NO_SPEECH)
+    reply_taken_back = turn.reply is not None
     c.drop_reply(cancel=False)
     if c.state is State.WAITING and turn.ended_s is None:
         # The person goes on after a pause, and the microphone is still live.
         turn.sent_s = None
         c.cancel(Deadline.ANSWER)
         return State.LISTENING
+    if c.state is State.WAITING and reply_taken_back:
+        await_the_answer_again(c, now_s)
     return c.state
+
+
+def await_the_answer_again(c: Conversation, now_s: float) -> None:
+    """The reply that ended the zeros answered half a question, whose other half the service only hears now."""
+    c.do(v.StartSilence())
+    tell_the_end(c, now_s)
+    c.set(Deadline.ANSWER, now_s + c.settings.answer_s)
 
 
 def speech_began_speaking(c: Conversation, _: v.SpeechBegan, now_s: float) -> State:
@@ -209,7 +229,7 @@ def speech_began_speaking(c: Conversation, _: v.SpeechBegan, now_s: float) -> St
         c.do(v.ResumeUtterance(now_s))
         c.bound_hold(now_s)
         return State.LISTENING
-    c.set(Deadline.ANSWER, now_s + c.settings.answer_s)
+    await_the_answer_again(c, now_s)
     return State.WAITING
 
 

@@ -15,7 +15,14 @@ import pytest
 
 from appliance.audio import wire
 from appliance.audio.host_process import SoundHost
-from appliance.audio.microphone import Microphone, MicrophoneEvent, MicrophoneHole, MicrophoneLost, MicrophoneOpened
+from appliance.audio.microphone import (
+    Microphone,
+    MicrophoneClosed,
+    MicrophoneEvent,
+    MicrophoneHole,
+    MicrophoneLost,
+    MicrophoneOpened,
+)
 from appliance.audio.ring import Ring
 from appliance.commands.virtual_card import VirtualCard
 from tests.audio.support import (
@@ -113,6 +120,45 @@ async def test_the_level(virtual_card: VirtualCard) -> None:
         assert box.microphone.level_dbfs < -100
         virtual_card.play_into_microphone(babble(1.0))
         await until(lambda: -40 < box.microphone.level_dbfs < 0)
+
+
+async def test_closed_it_has_no_process_and_hears_nothing_until_it_is_opened(virtual_card: VirtualCard) -> None:
+    async with listening() as box:
+        host = box.microphone.process_id
+        box.microphone.close()
+        box.microphone.close()
+        end = box.ring.end
+        assert box.events[-1] == MicrophoneClosed() and box.microphone.device is None
+        await until(lambda: box.microphone.process_id is None)
+        assert not alive(host)
+        await asyncio.sleep(0.6)
+        assert box.ring.end == end and box.microphone.process_id is None
+        box.microphone.open()
+        await until(lambda: box.ring.end > end)
+        assert [type(event) for event in box.events] == [MicrophoneOpened, MicrophoneClosed, MicrophoneOpened]
+
+
+async def test_closed_and_opened_at_once_it_hears_again(virtual_card: VirtualCard) -> None:
+    async with listening() as box:
+        for _ in range(3):
+            box.microphone.close()
+            box.microphone.open()
+        await until(lambda: box.seen(MicrophoneOpened) == 2)
+        end = box.ring.end
+        await until(lambda: box.ring.end > end + HZ // 4)
+        assert box.seen(MicrophoneLost) == box.seen(MicrophoneHole) == 0
+
+
+async def test_a_microphone_that_is_missing_is_not_looked_for_while_closed(virtual_card: VirtualCard) -> None:
+    box = Box(MicrophoneSettings(device="no such thing"))
+    try:
+        box.microphone.close()
+        await asyncio.sleep(0.3)
+        assert [type(event) for event in box.events] == [MicrophoneClosed] and box.microphone.process_id is None
+        box.microphone.open()
+        await until(lambda: box.seen(MicrophoneLost) == 1)
+    finally:
+        await box.end()
 
 
 async def test_a_hung_host_is_replaced_and_the_loop_never_waits(virtual_card: VirtualCard) -> None:

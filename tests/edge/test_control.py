@@ -47,6 +47,11 @@ class Box:
     def retry(self) -> None:
         self.done.append(("retry",))
 
+    def mute(self, wanted: bool) -> None:
+        self.done.append(("mute" if wanted else "unmute",))
+        if self.fails:
+            raise UnavailableError("the switch keeps it off")
+
 
 @contextlib.asynccontextmanager
 async def serving(path: Path, box: Box, *, captions: bool = False) -> AsyncIterator[ControlServer]:
@@ -111,11 +116,20 @@ def path(tmp_path: Path) -> Path:
 async def test_every_command_reaches_the_box(path: Path) -> None:
     box = Box()
     async with serving(path, box), connected(path) as client:
-        for command in ("press", "release", "tap", "stop", "retry"):
+        for command in ("press", "release", "tap", "stop", "retry", "mute", "unmute"):
             assert await client.ask({"command": command}) == {"ok": True}
         assert await client.ask({"command": "status"}) == {"ok": True, "status": box.status()}
     button = "control socket"
-    assert box.done == [("down", button), ("up", button), ("down", button), ("up", button), ("quiet",), ("retry",)]
+    edges = [("down", button), ("up", button)] * 2
+    assert box.done == [*edges, ("quiet",), ("retry",), ("mute",), ("unmute",)]
+
+
+async def test_what_the_box_refuses_is_said_and_is_no_fault(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    box = Box()
+    box.fails = True
+    async with serving(path, box), connected(path) as client:
+        assert await client.ask({"command": "unmute"}) == {"ok": False, "error": "the switch keeps it off"}
+    assert not caplog.records
 
 
 async def test_press_and_release_on_two_connections_are_one_button(path: Path) -> None:

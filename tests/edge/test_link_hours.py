@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from appliance.edge.link import Failed, LinkState, Opened
+from appliance.edge.link import Failed, LinkState, Lost, Opened
 from appliance.simulator.scenario import Close, Connection, HangUp, Moment, Scenario, Step, faults
 from appliance.simulator.service import Service
 
@@ -123,3 +123,84 @@ def test_an_old_session_is_replaced_between_turns_only() -> None:
                 assert service.most_open == 1, "the old socket is closed before a new one opens"
 
     on_paper(ageing())
+
+
+def test_the_services_wish_outlives_the_turn_that_met_it() -> None:
+    async def wish() -> None:
+        busy = Connection(http=503, headers={"Retry-After": "600"})
+        async with Service(scenario=faults(busy)) as service, running(Rig(settings(service.url))) as rig:
+            rig.link.want()
+            await rig.reports(Lost)
+            rig.link.release()
+            await rig.until(lambda: rig.link.state is LinkState.CLOSED)
+            await asyncio.sleep(300)
+            rig.link.want()
+            await asyncio.sleep(15)
+            assert len(service.connections) == 1, "a press never skips Retry-After (ruling 13)"
+            assert rig.link.state is LinkState.RETRYING
+            rig.link.release()
+            await asyncio.sleep(1)
+            assert rig.link.state is LinkState.CLOSED, "nobody waits any more: nothing is being retried"
+            await asyncio.sleep(300)
+            rig.link.want()
+            await rig.reports(Opened)
+
+    on_paper(wish())
+
+
+def test_a_child_on_the_button_while_the_service_is_down() -> None:
+    """Each press is over, and its turn given up, before the next; at most one attempt a second (ruling 13)."""
+
+    async def hammering() -> None:
+        async with Service(scenario=Scenario(connections=(Connection(http=503),))) as service:
+            async with running(Rig(settings(service.url))) as rig:
+                for _ in range(100):
+                    rig.link.want()
+                    await asyncio.sleep(0.05)
+                    rig.link.release()
+                    await asyncio.sleep(0.05)
+                assert 5 <= len(service.connections) <= 12
+
+    on_paper(hammering())
+
+
+def test_a_line_that_drops_while_nobody_needs_it_is_no_trouble() -> None:
+    """On demand the link does not try again then, so nothing can last: the light must not call for help."""
+
+    async def dropped() -> None:
+        first = Connection(steps=(Step(on=Moment.READY, do=HangUp(), after_ms=1000),))
+        async with Service(scenario=faults(first)) as service, running(Rig(settings(service.url))) as rig:
+            rig.link.want()
+            await rig.reports(Opened)
+            rig.link.release(proven=True)
+            await rig.reports(Lost)
+            await asyncio.sleep(HOUR_S)
+            assert rig.link.state is LinkState.CLOSED and len(service.connections) == 1
+            assert rig.link.policy.fault(asyncio.get_running_loop().time()) is None
+            assert rig.link.policy.verdict is None
+
+    on_paper(dropped())
+
+
+def test_asked_to_try_it_tries_once() -> None:
+    """``ctl retry``: one attempt, in whatever state, and the session is not kept for nothing."""
+
+    async def asked() -> None:
+        trouble = faults(Connection(http=503), Connection(http=401))
+        async with Service(scenario=trouble) as service, running(Rig(settings(service.url))) as rig:
+            rig.link.retry()
+            await rig.reports(Lost)
+            await rig.until(lambda: rig.link.state is LinkState.CLOSED)
+            await asyncio.sleep(HOUR_S)
+            assert len(service.connections) == 1
+            rig.link.retry()
+            await rig.reports(Failed)
+            await asyncio.sleep(HOUR_S)
+            assert len(service.connections) == 2 and rig.link.state is LinkState.LATCHED
+            rig.link.retry()
+            await rig.reports(Opened)
+            rig.link.retry()
+            await asyncio.sleep(HOUR_S)
+            assert len(service.connections) == 3 and rig.link.state is LinkState.CLOSED
+
+    on_paper(asked())

@@ -17,7 +17,8 @@ import pytest
 from gpiozero import Device
 from gpiozero.pins.mock import MockFactory, MockPin, MockPWMPin
 
-from appliance.config import ButtonSettings, LedSettings, PanelSettings
+from appliance import config
+from appliance.config import ContactSettings, LedSettings, PanelSettings
 from appliance.edge import panel as panel_module
 from appliance.edge.panel import ACKNOWLEDGE_PAUSE_S, ACKNOWLEDGE_S, MOST_EDGES, Light, Panel
 from appliance.turn.lights import GLOW, Pattern
@@ -29,10 +30,16 @@ TIMEOUT_S = 20.0
 
 
 def settings(
-    kind: str = "pwm", gpio: tuple[int, ...] = (LED,), active_high: bool = True, button: int = BUTTON, pull: str = "up"
+    kind: str = "pwm",
+    gpio: tuple[int, ...] = (LED,),
+    active_high: bool = True,
+    button: int = BUTTON,
+    pull: str = "up",
+    mute: int = 0,
 ) -> PanelSettings:
     leds = LedSettings(kind=kind, gpio=gpio, active_high=active_high)
-    return PanelSettings(idle_glow=True, earcons=True, button=ButtonSettings(gpio=button, pull=pull), leds=leds)
+    contacts = (ContactSettings(button, pull), ContactSettings(mute, pull))
+    return dataclasses.replace(config.load("/dev/null").panel, leds=leds, button=contacts[0], mute=contacts[1])
 
 
 @dataclasses.dataclass
@@ -180,7 +187,8 @@ async def test_an_edge_that_cannot_be_dealt_with_does_not_cost_the_next(caplog: 
         pin(BUTTON).drive_low()
         pin(BUTTON).drive_high()
         assert await told.until(2) == [True, False]
-    assert [record.message for record in caplog.records] == ["a press of the button was lost"]
+    assert [record.message for record in caplog.records] == ["a press of the button was lost: ValueError: out of order"]
+    assert caplog.records[0].exc_info is None
 
 
 async def test_an_edge_after_the_end_of_the_loop_is_nobodys() -> None:
@@ -235,6 +243,22 @@ async def test_an_rgb_led_shows_the_colour() -> None:
         await until(lambda: [pin(number).state for number in (RED, GREEN, BLUE)] == [0.0, GLOW, 0.0])
 
 
+async def test_three_leds_ready_busy_and_fault(factory: MockFactory) -> None:
+    factory.pin_class = MockPin
+    pins = (GREEN, BLUE, RED)
+    async with running(Panel(settings("three", pins), Recorder())) as panel:
+        for light, expected in (
+            (Pattern.LISTENING, [True, False, False]),
+            (Pattern.WAIT, [False, True, False]),
+            (Pattern.RETRYING, [False, True, True]),
+            (Pattern.FAULT_KEY, [False, False, True]),
+            (Pattern.STOPPING, [True, True, True]),
+            (Pattern.READY_DARK, [False, False, False]),
+        ):
+            panel.show(light)
+            await until(lambda wanted=expected: [pin(number).state for number in pins] == wanted)  # type: ignore[misc]
+
+
 async def test_an_led_to_3_3_volts_is_lit_when_its_pin_is_low() -> None:
     async with running(Panel(settings(active_high=False), Recorder())) as panel:
         assert pin(LED).state == 1.0
@@ -254,7 +278,7 @@ async def test_a_blink_goes_on_by_itself() -> None:
 
 
 async def test_a_steady_light_causes_no_wake_ups_and_a_blink_one_for_each_change() -> None:
-    async with running(Panel(settings(), Recorder())) as panel:
+    async with running(Panel(settings(button=0), Recorder())) as panel:
         for steady in (Pattern.READY, Pattern.LISTENING):
             panel.show(steady)
             await until(lambda: pin(LED).state == panel._light.brightness(0))  # type: ignore[union-attr]
@@ -273,6 +297,7 @@ class Counting:
 
     name: str = "COUNTING"
     colour: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    lamps: tuple[bool, bool, bool] = (True, True, True)
     drawn_s: list[float] = dataclasses.field(default_factory=list)
 
     def brightness(self, elapsed_s: float) -> float:
@@ -369,7 +394,7 @@ async def test_a_box_without_button_and_light_still_knows_what_it_would_show() -
 
 
 async def test_no_led_means_no_wake_ups() -> None:
-    async with running(Panel(settings("none", ()), Recorder())) as panel:
+    async with running(Panel(settings("none", (), button=0), Recorder())) as panel:
         panel.show(Pattern.SPEAKING)
         for _ in range(3):
             await asyncio.sleep(0)

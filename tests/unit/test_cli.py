@@ -90,7 +90,7 @@ def test_config_dumps_toml(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "hint"),
     [
-        ([], "a command is missing: run, demo, simulate, devices, config, ctl"),
+        ([], f"a command is missing: {', '.join(cli.COMMANDS)}"),
         (["bogus"], "invalid choice: 'bogus'"),
         (["--bogus"], "unrecognized arguments: --bogus"),
         (["config", "--bogus"], "unrecognized arguments: --bogus"),

@@ -237,6 +237,21 @@ WRONG: dict[str, tuple[str | bytes, list[str]]] = {
             "13: panel.leds.gpio: pin 22 is used twice",
         ],
     ),
+    "three LEDs and a switch": (
+        '[panel]\nbutton.gpio = 5\nmute.gpio = 5\nleds = {kind = "three", gpio = [5, 6]}\n',
+        [
+            '4: panel.leds.gpio: kind "three" takes 3 pins, not 2',
+            "4: panel.leds.gpio: pin 5 is used twice",
+        ],
+    ),
+    "a switch on the button's pin": (
+        '[panel.leds]\nkind = "none"\ngpio = []\n[panel.mute]\ngpio = 17\n',
+        ["5: panel.mute.gpio: pin 17 is used twice"],
+    ),
+    "a switch on the light's pin": (
+        "[panel.mute]\ngpio = 27\n",
+        ["2: panel.mute.gpio: pin 27 is used twice"],
+    ),
     "addresses": (
         '[service]\nurl = "ws://api.swaram.live/v1/realtime"\n[link]\nproxy = "socks5://proxy:1080"\n',
         [

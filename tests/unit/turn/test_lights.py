@@ -316,3 +316,17 @@ def test_from_press_to_release_the_light_is_listening_whatever_the_link_does() -
     for connecting, retrying in itertools.product((False, True), repeat=2):
         so = Conditions(listening=True, connecting=connecting, retrying=retrying, ready=True, faults=every_fault)
         assert arbiter(so) is Pattern.LISTENING
+
+
+def test_on_three_leds_no_two_patterns_look_alike() -> None:
+    """Which LEDs, and when, in 12 s; a wait is one pattern elsewhere, but here a trouble adds the fault's LED."""
+    times_s = [step * 0.02 for step in range(600)]
+    series = {pattern: (pattern.lamps, tuple(map(pattern.is_lit, times_s))) for pattern in Pattern}
+    del series[Pattern.READY_DARK]
+    assert len(set(series.values())) == len(series)
+
+
+def test_of_three_leds_the_fault_takes_part_only_in_what_is_not_well() -> None:
+    with_fault = {pattern.name for pattern in Pattern if pattern.lamps[2]}
+    faults = {pattern.name for pattern in Pattern if pattern.name.startswith("FAULT")}
+    assert with_fault == faults | {"MUTE", "RETRYING", "RESTING", "STARTING", "STOPPING"}

@@ -129,6 +129,29 @@ class TestPress:
         box.press()
         assert box.state() is State.SENDING
 
+    def test_in_auto_a_hold_after_a_tap_goes_on_with_what_was_said(self) -> None:
+        """A tap by mistake, and then the press that was meant: the second tap may be a hold, whose words count."""
+        box = Box(Mode.AUTO)
+        box.hold(0.1)
+        box.passes(1)
+        box.happens(v.SpeechBegan())
+        box.passes(0.5)
+        pressed_s = box.now_s
+        box.press()
+        assert box.state() is State.SENDING
+        box.passes(3)
+        assert box.state() is State.LISTENING and box.did(v.ResumeUtterance) == [v.ResumeUtterance(pressed_s)]
+        box.release()
+        assert box.state() is State.SENDING and not box.outcomes
+
+    def test_in_auto_nobody_spoke_is_not_said_of_a_button_that_is_held(self) -> None:
+        box = Box(Mode.AUTO)
+        box.hold(0.1)
+        box.passes(0.2)
+        box.press()
+        box.passes(TIMES.no_speech_s + 1)
+        assert box.state() is State.LISTENING and not box.outcomes
+
     def test_without_a_microphone_a_press_says_so_and_opens_nothing(self) -> None:
         box = Box(Mode.AUTO, microphone=False)
         box.press()
@@ -352,6 +375,27 @@ class TestWhenAReplyMaySound:
         box.answer_begins()
         box.happens(v.SpeechBegan())
         assert box.state() is State.WAITING and box.did(v.DropReply) and not box.did(v.CancelReply)
+
+    @pytest.mark.parametrize("played", [False, True])
+    def test_late_speech_started_leaves_the_service_able_to_hear_the_end(self, played: bool) -> None:
+        """A reply to a pause was held; the last words reach the service after our last sample left. The zeros stopped
+        with that reply's audio; without new ones a service that ignores commit waits for ever."""
+        box = Box(Mode.HOLD)
+        box.press()
+        box.passes(1)
+        box.happens(v.SpeechBegan(), v.SpeechEnded(), v.ReplyBegan("r1"))
+        box.release()
+        box.passes(TIMES.release_tail_s)
+        box.happens(v.UtteranceSent(), v.ReplyAudio("r1"))
+        if played:
+            box.passes(TIMES.settle_s)
+            assert box.state() is State.SPEAKING
+        box.forget()
+        box.happens(v.SpeechBegan())
+        assert box.state() is State.WAITING and box.did(v.StartSilence)
+        assert len(box.did(v.Commit)) == 1, "no reply is held any more, and the service is in speech (ruling 4)"
+        box.passes(TIMES.nudge_s)
+        assert len(box.did(v.Nudge)) == 1
 
     def test_in_tap_speech_after_a_pause_goes_on_with_the_turn(self) -> None:
         box = Box(Mode.TAP)
