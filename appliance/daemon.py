@@ -88,7 +88,10 @@ class Daemon:
             credential_stamp=self._credential_stamp,
         )
         self.ledger = Ledger(Allowance(config.limits.audio_s_per_hour), Transcripts(config.transcripts))
-        times = Times(talk.pre_roll_ms / 1000, talk.echo_tail_ms / 1000)
+        idle_s = (talk.pre_roll_ms + RING_SLACK_MS) / 1000
+        # A press that bounces is judged up to two debounce times late.
+        pending_s = idle_s + (talk.tap_max_ms + 2 * talk.debounce_ms) / 1000
+        times = Times(talk.pre_roll_ms / 1000, talk.echo_tail_ms / 1000, idle_s, pending_s)
         sounds = {sound: earcon(Earcon(sound.value)) for sound in v.Sound} if config.panel.earcons else {}
         parts = Parts(
             self.machine,
@@ -393,9 +396,7 @@ class Daemon:
 
     def retry(self) -> None:
         """``ctl retry``: one attempt to connect now, whatever the backoff says."""
-        self.link.want()
-        if self.machine.state is v.State.READY:
-            self.link.release()
+        self.link.retry()
 
 
 def _device(opened: Opened | None) -> dict[str, Any] | None:

@@ -59,6 +59,11 @@ class Times:
 
     pre_roll_s: float
     echo_tail_s: float
+    idle_s: float
+    """Kept of what the microphone hears while nobody speaks: the pre-roll of a press that is looked at a little
+    late."""
+    pending_s: float
+    """The same while an answer is awaited: so late is it certain that a press is a hold, whose words count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,11 +119,8 @@ class Turns:
     def press(self, at_s: float) -> None:
         """A press that counts. While the hour's allowance is used up it is answered, and opens nothing."""
         rest_s = self._parts.ledger.rest_s(self._now_s())
-        if rest_s and self._parts.machine.state is v.State.READY:
-            minutes = max(1, round(rest_s / 60))
-            log.warning("resting: the hour's audio is used up (limits.audio_s_per_hour); back in %d min", minutes)
-            self._play_earcon(v.Sound.SORRY)
-            self.on_change()
+        if rest_s and self._parts.machine.state is not v.State.LISTENING:
+            self._refuse_to_talk(rest_s)
             return
         if self._parts.microphone.is_closed:
             self._repeats.log(logging.WARNING, "the microphone is off: a press cannot be heard", self._now_s())
@@ -127,6 +129,17 @@ class Turns:
                 self._play_earcon(v.Sound.ERROR)
                 return
         self.happens(v.Press(at_s))
+
+    def _refuse_to_talk(self, rest_s: float) -> None:
+        """A press ends the answer that plays; what was asked before is answered."""
+        if self._parts.machine.state is v.State.SPEAKING:
+            self.happens(v.Stop())
+        if self._parts.machine.state is v.State.READY:
+            minutes = max(1, round(rest_s / 60))
+            said = f"resting: the hour's audio is used up (limits.audio_s_per_hour); back in {minutes} min"
+            self._repeats.log(logging.WARNING, said, self._now_s())
+            self._play_earcon(v.Sound.SORRY)
+            self.on_change()
 
     def end_conversation(self) -> None:
         """The session is closed when this turn is over, its last words heard. A press before that takes it back: the
@@ -145,8 +158,9 @@ class Turns:
                     self._carry_out(effect)
                 self._check_finished()
         finally:
+            # A fault in one step must not stop the clock that ends every state.
             self._busy = False
-        self._arm()
+            self._arm()
 
     def close(self) -> None:
         """The box stops: no timer and no tool is left behind."""
@@ -169,6 +183,8 @@ class Turns:
         wanted = [due_s for due_s in due if due_s is not None]
         if wanted:
             self._timer = asyncio.get_running_loop().call_at(min(wanted), self._wake)
+        pending = self._parts.machine.state in (v.State.SENDING, v.State.WAITING)
+        self._parts.utterance.keep_between(self._times.pending_s if pending else self._times.idle_s)
         # While nobody's words are wanted the microphone may lag behind, which costs little; a press ends that at once.
         wanted_in = (v.State.LISTENING, v.State.SENDING, v.State.WAITING)
         self._parts.microphone.attentive = self._parts.machine.state in wanted_in
@@ -182,12 +198,12 @@ class Turns:
                 self._carry_out(effect)
         finally:
             self._busy = False
+            self._arm()
         due_s = self._parts.uplink.due_s
         if due_s is not None and due_s <= self._now_s():
             self._parts.link.kick()
         while self._pending:
             self.happens(self._pending.popleft())
-        self._arm()
 
     # ------------------------------------------------------------ effects
 
@@ -207,6 +223,7 @@ class Turns:
                 parts.utterance.not_before(parts.speaker.audible_until_s + self._times.echo_tail_s)
                 parts.uplink.begin(parts.utterance)
             case v.ResumeUtterance(at_s):
+                self.warning = False
                 parts.utterance.resume(at_s - self._times.pre_roll_s)
                 parts.utterance.not_before(parts.speaker.audible_until_s + self._times.echo_tail_s)
             case v.EndUtterance(at_s):
@@ -305,7 +322,8 @@ class Turns:
 
     def _play_earcon(self, sound: v.Sound) -> None:
         samples = self._parts.earcons.get(sound)
-        if samples is None:
+        if samples is None or self._parts.speaker.device is None:
+            # Kept for a speaker that comes back, a day's sounds would all be heard at once.
             return
         self._parts.player.earcon(samples)
         if sound is v.Sound.LISTENING:
@@ -317,7 +335,12 @@ class Turns:
                 self._parts.utterance.mask(begin_s, min(end_s, last_s))
 
     async def _run_tools(self, calls: tuple[v.ToolCall, ...]) -> None:
-        outputs = await self._parts.tools.run([(call.call_id, call.name, call.arguments) for call in calls])
+        try:
+            outputs = await self._parts.tools.run([(call.call_id, call.name, call.arguments) for call in calls])
+        except Exception:
+            # A fault of ours, as in a command of the control socket: the person hears of it, the box goes on.
+            log.exception("a tool failed")
+            outputs = tuple((call.call_id, '{"error": "the tool failed"}') for call in calls)
         self.happens(v.ToolsFinished(outputs))
 
     def _abort_tools(self) -> None:
@@ -420,21 +443,25 @@ class Turns:
         """Everything the microphone reports."""
         match event:
             case mic.MicrophoneOpened(name, hz, channels, note):
-                log.info("microphone: %s, %d Hz, %d channel%s", name, hz, channels, "" if channels == 1 else "s")
-                if note:
-                    log.info("microphone: %s", note)
+                plural = "" if channels == 1 else "s"
+                self._say_opened("microphone", f"{name}, {hz} Hz, {channels} channel{plural}", note)
                 self.happens(v.MicrophoneReady())
             case mic.MicrophoneLost(reason):
-                log.error("no microphone: %s", reason)
+                self._repeats.log(logging.ERROR, f"no microphone: {reason}", self._now_s())
                 self.happens(v.MicrophoneLost())
             case mic.MicrophoneClosed():
                 self.happens(v.MicrophoneLost())
             case mic.MicrophoneHole(lost_s):
                 if lost_s >= HOLE_WORTH_A_LINE_S:
-                    log.warning("the microphone lost %.1f s of sound", lost_s)
+                    self._repeats.log(logging.WARNING, f"the microphone lost {lost_s:.1f} s of sound", self._now_s())
                 if lost_s >= HOLE_TOO_LONG_S:
                     self.happens(v.MicrophoneLost())
                     self.happens(v.MicrophoneReady())
+
+    def _say_opened(self, what: str, shape: str, note: str) -> None:
+        for line in (shape, note):
+            if line:
+                self._repeats.log(logging.INFO, f"{what}: {line}", self._now_s())
 
     def heard_block(self) -> None:
         """The ring has grown: live audio may be due, or the tail complete."""
@@ -447,11 +474,10 @@ class Turns:
         match event:
             case spk.SpeakerOpened(name, hz, channels, note, latency_s):
                 plural = "" if channels == 1 else "s"
-                log.info("speaker: %s, %d Hz, %d channel%s, %.0f ms", name, hz, channels, plural, 1000 * latency_s)
-                if note:
-                    log.info("speaker: %s", note)
+                shape = f"{name}, {hz} Hz, {channels} channel{plural}, {1000 * latency_s:.0f} ms"
+                self._say_opened("speaker", shape, note)
             case spk.SpeakerLost(reason):
-                log.error("no speaker: %s", reason)
+                self._repeats.log(logging.ERROR, f"no speaker: {reason}", self._now_s())
             case spk.ReplyAudible(response_id, written_s, at_s):
                 if self.figures.audible_s is None:
                     self.figures.written_s, self.figures.audible_s = written_s, at_s

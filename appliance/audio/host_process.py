@@ -105,6 +105,8 @@ class SoundHost:
         """What the host says waits for the next look."""
         self._look: asyncio.TimerHandle | None = None
         """That look; None while the loop itself watches the socket."""
+        self._more = False
+        """The last look ended before all was fetched."""
         self._over: asyncio.Future[str] | None = None
         """Why the present host is of no more use, once that is known; None while there is no host."""
         self._heard_s = 0.0
@@ -211,7 +213,7 @@ class SoundHost:
         loop = asyncio.get_running_loop()
         # Nobody waits for a device that is being opened; whoever starts a box does.
         if self._gathers and self._running:
-            self._look = loop.call_later(GATHER_S, self._fetch, child, over)
+            self._look = loop.call_later(0.0 if self._more else GATHER_S, self._fetch, child, over)
         else:
             loop.add_reader(child.link, self._fetch, child, over)
 
@@ -247,6 +249,7 @@ class SoundHost:
 
     def _read(self, child: _Child) -> str | None:
         """Take in what the host says; when it has ended, why."""
+        self._more = False
         for _ in range(MESSAGES_AT_ONCE):
             try:
                 datagram = child.link.recv(wire.LARGEST_BYTES)
@@ -258,6 +261,7 @@ class SoundHost:
                 return self._reason or "the sound host ended"
             self._heard_s = time.monotonic()
             self._take(wire.unpack_from_host(datagram))
+        self._more = True
         return None
 
     def _take(self, message: wire.FromHost) -> None:

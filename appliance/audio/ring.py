@@ -64,6 +64,11 @@ class Ring:
             self.start = oldest
         self._tidy()
 
+    def keep_idle(self, frames: int) -> None:
+        """From now on ``idle_frames`` is this, as far as the ring is large enough."""
+        self._idle_frames = min(frames, self.capacity_frames)
+        self._tidy()
+
     def hold(self, from_index: int | None) -> None:
         """Keep everything from ``from_index`` on, as far as the ring is large enough; None: keep ``idle_frames`` again.
 

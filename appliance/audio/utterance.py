@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from .format import s_from_frames
+from .format import frames_from_s, s_from_frames
 from .ring import Ring
 
 
@@ -105,6 +105,10 @@ class Utterance:
         What is handed out stays, and so does what was heard before an ``end`` that lies behind us.
         """
         self._masks.append((from_s, to_s))
+
+    def keep_between(self, seconds: float) -> None:
+        """So much of the newest sound is kept while no stretch is open: a next one may begin so far back."""
+        self._ring.keep_idle(frames_from_s(seconds))
 
     def close(self) -> None:
         """Answered or given up: forget all of it and let the ring go."""

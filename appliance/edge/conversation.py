@@ -157,6 +157,9 @@ class Conversation:
 
     def _expect_close(self, failure: Failure) -> None:
         """The close code decides; only when none comes does the ``error`` event speak for itself (ruling 11)."""
+        if self._overdue is not None:
+            # A service that complains of every append must not put off the end with each.
+            return
         self._overdue = (failure, _now_s() + CLOSE_AFTER_ERROR_S)
         asyncio.get_running_loop().call_later(CLOSE_AFTER_ERROR_S, self._writable.set)
 

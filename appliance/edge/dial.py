@@ -149,6 +149,9 @@ def _handshake_failure(error: Exception) -> Failure | None:
             return Failure(What.TLS, text=getattr(error, "reason", None) or "")
         case socket.gaierror():
             return Failure(What.NAME, text=error.strerror or "")
+        case UnicodeError():
+            # What Python says of a name that no resolver would take, such as "api..example.org".
+            return Failure(What.NAME, text="it is malformed; check service.url and link.proxy")
         case OSError():
             return Failure(What.UNREACHABLE, text=error.strerror or str(error))
         case _:

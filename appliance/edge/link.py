@@ -132,7 +132,9 @@ class Link:
         self._pressed = False
         self._wake = asyncio.Event()
         self._unasked = False
-        """An attempt is due that nobody asked for: a probe, or a key that has changed."""
+        """An attempt is due that no turn asked for: a probe, a key that has changed, ``retry``."""
+        self._not_before_s = float("-inf")
+        """No attempt sooner, unless the backoff has run out (ruling 13). It outlives the turn that met the failure."""
 
     # ------------------------------------------------------------ what the daemon asks
 
@@ -146,6 +148,12 @@ class Link:
         """A turn needs a session now. In RETRYING this skips the backoff, in LATCHED it is one attempt."""
         self._demand.wanted = self._demand.busy = self._pressed = True
         self._wake.set()
+
+    def retry(self) -> None:
+        """One attempt now, also if no turn wants a session. Nothing to do while there is one, or an attempt."""
+        if self.state not in (LinkState.CONNECTING, LinkState.OPEN):
+            self._unasked = self._pressed = True
+            self._wake.set()
 
     def release(self, proven: bool = False) -> None:
         """No turn needs the session any more. ``proven``: the turn completed, so past failures are forgiven."""
@@ -179,11 +187,19 @@ class Link:
             # After a power cut a whole street of boxes comes back at once (ruling 14).
             await self._until(lambda: self._pressed, self._now_s() + START_SPREAD_S * self._jitter())
         while True:
-            if not (self._demand.wanted or self._unasked):
+            if not self._due():
                 self._enter(LinkState.CLOSED)
-                await self._until(lambda: self._demand.wanted)
+                await self._until(self._due)
+            if self._now_s() < self._not_before_s:
+                self._enter(LinkState.RETRYING)
+                await self._until(lambda: not self._due(), self._not_before_s)
+                continue
             self._unasked = False
             await self._attempt()
+
+    def _due(self) -> bool:
+        """Somebody wants a session, or an attempt."""
+        return self._demand.wanted or self._unasked
 
     async def _attempt(self) -> None:
         """One session, from its handshake to its end, and the rest that its end asks for."""
@@ -209,17 +225,18 @@ class Link:
         assert decision.automatic_s is not None
         self._enter(LinkState.RETRYING)
         self._on_event(Lost(decision.verdict, decision.automatic_s - self._now_s(), was_open))
+        if was_open and not self._demand.wanted:
+            self.policy.unneeded()
         self._pressed = False
+        self._not_before_s = decision.asked_s
         step_s = self._clock_step_s()
 
         def go_on() -> bool:
             return self._pressed or not self._demand.wanted or abs(self._clock_step_s() - step_s) > CLOCK_STEP_S
 
-        await self._until(
-            go_on, decision.automatic_s, look_s=None if decision.verdict.class_ is not Class.CLOCK else 1.0
-        )
-        if self._pressed:
-            await asyncio.sleep(max(0.0, decision.asked_s - self._now_s()))
+        look_s = 1.0 if decision.verdict.class_ is Class.CLOCK else None
+        if not await self._until(go_on, decision.automatic_s, look_s):
+            self._not_before_s = float("-inf")
 
     async def _latch(self, decision: Decision, was_open: bool) -> None:
         """Wait for a press, for a changed key, or for the time of a probe; the last two make their own attempt."""
@@ -237,6 +254,7 @@ class Link:
             self._demand.wanted = self._demand.busy = self._pressed = False
             self._on_event(Failed(decision.verdict, was_open=False))
         self._unasked = True
+        self._not_before_s = float("-inf")
 
     async def _until(
         self, condition: Callable[[], bool], deadline_s: float | None = None, look_s: float | None = None

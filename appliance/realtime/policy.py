@@ -94,6 +94,11 @@ class Policy:
         self._attempts = 0
         self._renewed = False
 
+    def unneeded(self) -> None:
+        """The last failure ended a session that nobody needed, and nobody tries again: no trouble that could last."""
+        self.verdict = None
+        self._failing_since_s = None
+
     def closed(self, now_s: float) -> None:
         """We ended a session ourselves, with nothing wrong."""
         self._leave(now_s)

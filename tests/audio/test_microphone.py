@@ -105,6 +105,15 @@ async def test_attention_brings_the_ring_up_to_date_at_once(virtual_card: Virtua
         assert box.ring.end > behind
 
 
+async def test_the_shortest_blocks_do_not_fall_behind_while_nobody_attends(virtual_card: VirtualCard) -> None:
+    """200 blocks a second are more than one look takes at once."""
+    async with listening(MicrophoneSettings(period_ms=5)) as box:
+        box.microphone.attentive = False
+        begun_s = time.monotonic()
+        await until(lambda: time.monotonic() - begun_s > 3)
+        assert time.monotonic() - box.ring.time_at(box.ring.end) < 0.35
+
+
 async def test_one_channel_of_several(virtual_card: VirtualCard) -> None:
     async with listening(MicrophoneSettings(channel=2)) as box:
         assert box.microphone.device is not None

@@ -72,6 +72,10 @@ class Rig:
         )
         self.stamp = 0
 
+    def state(self) -> LinkState:
+        """A method, so that a type checker does not take it for constant."""
+        return self.link.state
+
     def _next(self) -> bytes | None:
         return self.audio.pop(0) if self.audio else None
 
@@ -235,6 +239,19 @@ async def test_settings_that_are_refused_name_the_setting(service: Service) -> N
         (failed,) = await rig.reports(Failed)
         assert isinstance(failed, Failed)
         assert failed.verdict.class_ is Class.SETTINGS and "voice" in failed.verdict.happened
+
+
+async def test_a_service_that_complains_again_and_again_is_left_after_a_second(service: Service) -> None:
+    """It may answer every append with an error; each further one must not put the end off (ruling 11)."""
+    complaints = tuple(Step(on=Moment.READY, do=Fail(), after_ms=ms) for ms in range(0, 5000, 500))
+    service.scenario = faults(Connection(steps=complaints))
+    async with running(Rig(settings(service.url))) as rig:
+        loop = asyncio.get_running_loop()
+        rig.link.want()
+        await rig.reports(Opened)
+        opened_s = loop.time()
+        await rig.reports(Lost)
+        assert loop.time() - opened_s < 2
 
 
 async def test_a_line_that_goes_silent_is_noticed(service: Service) -> None:

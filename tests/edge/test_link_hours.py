@@ -47,7 +47,7 @@ def test_topping_up_is_noticed_by_the_probe(code: int, within_s: float) -> None:
             await asyncio.sleep(within_s + 5)
             assert rig.reported.count(Opened()) == 1 and rig.link.policy.verdict is None
             await asyncio.sleep(HOUR_S)
-            assert rig.link.state is LinkState.CLOSED, "a probe's session is not kept for nothing"
+            assert rig.state() is LinkState.CLOSED, "a probe's session is not kept for nothing"
             assert len(service.connections) == 2
 
     on_paper(mended())
@@ -89,7 +89,7 @@ def test_always_connected_goes_on_for_ever_and_comes_back() -> None:
                 assert HOUR_S / 30 <= attempts <= HOUR_S / 30 + 10
                 service.scenario = Scenario()
                 await asyncio.sleep(31)
-                assert rig.link.state is LinkState.OPEN
+                assert rig.state() is LinkState.OPEN
 
     on_paper(outage())
 
@@ -119,7 +119,7 @@ def test_an_old_session_is_replaced_between_turns_only() -> None:
                 assert len(service.connections) == 1, "never inside a turn"
                 rig.link.release()
                 await asyncio.sleep(15)
-                assert len(service.connections) == 2 and rig.link.state is LinkState.OPEN
+                assert len(service.connections) == 2 and rig.state() is LinkState.OPEN
                 assert service.most_open == 1, "the old socket is closed before a new one opens"
 
     on_paper(ageing())
@@ -132,15 +132,15 @@ def test_the_services_wish_outlives_the_turn_that_met_it() -> None:
             rig.link.want()
             await rig.reports(Lost)
             rig.link.release()
-            await rig.until(lambda: rig.link.state is LinkState.CLOSED)
+            await rig.until(lambda: rig.state() is LinkState.CLOSED)
             await asyncio.sleep(300)
             rig.link.want()
             await asyncio.sleep(15)
             assert len(service.connections) == 1, "a press never skips Retry-After (ruling 13)"
-            assert rig.link.state is LinkState.RETRYING
+            assert rig.state() is LinkState.RETRYING
             rig.link.release()
             await asyncio.sleep(1)
-            assert rig.link.state is LinkState.CLOSED, "nobody waits any more: nothing is being retried"
+            assert rig.state() is LinkState.CLOSED, "nobody waits any more: nothing is being retried"
             await asyncio.sleep(300)
             rig.link.want()
             await rig.reports(Opened)
@@ -152,14 +152,14 @@ def test_a_child_on_the_button_while_the_service_is_down() -> None:
     """Each press is over, and its turn given up, before the next; at most one attempt a second (ruling 13)."""
 
     async def hammering() -> None:
-        async with Service(scenario=Scenario(connections=(Connection(http=503),))) as service:
-            async with running(Rig(settings(service.url))) as rig:
-                for _ in range(100):
-                    rig.link.want()
-                    await asyncio.sleep(0.05)
-                    rig.link.release()
-                    await asyncio.sleep(0.05)
-                assert 5 <= len(service.connections) <= 12
+        down = Scenario(connections=(Connection(http=503),))
+        async with Service(scenario=down) as service, running(Rig(settings(service.url))) as rig:
+            for _ in range(100):
+                rig.link.want()
+                await asyncio.sleep(0.05)
+                rig.link.release()
+                await asyncio.sleep(0.05)
+            assert 5 <= len(service.connections) <= 12
 
     on_paper(hammering())
 
@@ -175,7 +175,7 @@ def test_a_line_that_drops_while_nobody_needs_it_is_no_trouble() -> None:
             rig.link.release(proven=True)
             await rig.reports(Lost)
             await asyncio.sleep(HOUR_S)
-            assert rig.link.state is LinkState.CLOSED and len(service.connections) == 1
+            assert rig.state() is LinkState.CLOSED and len(service.connections) == 1
             assert rig.link.policy.fault(asyncio.get_running_loop().time()) is None
             assert rig.link.policy.verdict is None
 
@@ -190,17 +190,17 @@ def test_asked_to_try_it_tries_once() -> None:
         async with Service(scenario=trouble) as service, running(Rig(settings(service.url))) as rig:
             rig.link.retry()
             await rig.reports(Lost)
-            await rig.until(lambda: rig.link.state is LinkState.CLOSED)
+            await rig.until(lambda: rig.state() is LinkState.CLOSED)
             await asyncio.sleep(HOUR_S)
             assert len(service.connections) == 1
             rig.link.retry()
             await rig.reports(Failed)
             await asyncio.sleep(HOUR_S)
-            assert len(service.connections) == 2 and rig.link.state is LinkState.LATCHED
+            assert len(service.connections) == 2 and rig.state() is LinkState.LATCHED
             rig.link.retry()
             await rig.reports(Opened)
             rig.link.retry()
             await asyncio.sleep(HOUR_S)
-            assert len(service.connections) == 3 and rig.link.state is LinkState.CLOSED
+            assert len(service.connections) == 3 and rig.state() is LinkState.CLOSED
 
     on_paper(asked())

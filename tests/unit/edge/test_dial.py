@@ -30,6 +30,7 @@ def certificate_error(code: int) -> ssl.SSLCertVerificationError:
         (ConnectionRefusedError(111, "Connection refused"), What.UNREACHABLE),
         (ConnectionResetError(104, "Connection reset by peer"), What.UNREACHABLE),
         (socket.gaierror(-3, "Temporary failure in name resolution"), What.NAME),
+        (UnicodeError("label empty or too long"), What.NAME),
         (certificate_error(9), What.CERTIFICATE_TIME),
         (certificate_error(10), What.CERTIFICATE_TIME),
         (certificate_error(18), What.CERTIFICATE_ISSUER),

@@ -1,0 +1,253 @@
+"""What meets in ``turns.py``: machine, ring, utterance, player and light of a whole box that is not connected to
+anything. Time is on paper, the microphone is fed by hand."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import numpy as np
+import pytest
+
+from appliance import config
+from appliance.audio.format import frames_from_s
+from appliance.audio.microphone import MicrophoneHole, MicrophoneLost, MicrophoneOpened
+from appliance.audio.speaker import SpeakerLost
+from appliance.daemon import Daemon
+from appliance.edge.link import Opened
+from appliance.realtime import events as ev
+from appliance.realtime import session as rt
+from appliance.turn.vocabulary import Outcome, State
+from tests.edge.paper_loop import on_paper
+
+BLOCK_S = 0.02
+
+
+class Bench:
+    """A daemon whose parts do not run. Public attributes: ``daemon`` and ``events``, what clients may watch."""
+
+    def __init__(self, **settings: Any) -> None:
+        overrides = {
+            "panel.button.gpio": 0,
+            "panel.leds.kind": "none",
+            "panel.leds.gpio": [],
+            **{name.replace("__", "."): value for name, value in settings.items()},
+        }
+        self.daemon = Daemon(config.load(None, overrides))
+        self.daemon.turns.on_microphone(MicrophoneOpened("bench", 48_000, 1, ""))
+        self.events: list[dict[str, Any]] = []
+        self.daemon.listeners.append(self.events.append)
+
+    async def passes(self, seconds: float) -> None:
+        """Time goes by, and the microphone hears."""
+        loop = asyncio.get_running_loop()
+        end_s = loop.time() + seconds
+        while (now_s := loop.time()) < end_s:
+            await asyncio.sleep(min(BLOCK_S, end_s - now_s))
+            self.daemon.ring.write(np.ones(frames_from_s(loop.time() - now_s), dtype=np.int16), now_s)
+            self.daemon.turns.heard_block()
+
+    async def hold(self, seconds: float) -> None:
+        self.daemon.edge(True, "bench")
+        await self.passes(seconds)
+        self.daemon.edge(False, "bench")
+
+    def state(self) -> State:
+        """A method, so that a type checker does not take it for constant."""
+        return self.daemon.machine.state
+
+    def connect(self) -> Line:
+        """A session that is ready, on a line that takes everything."""
+        line = Line(self.daemon)
+        self.daemon.link._conversation = line  # type: ignore[assignment]
+        self.daemon.turns.on_link(Opened())
+        return line
+
+    async def asked(self) -> Line:
+        """A question that was held for a second and is sent whole."""
+        line = self.connect()
+        await self.hold(1)
+        await self.passes(0.5)
+        assert self.state is State.WAITING
+        return line
+
+    def answers(self, line: Line, response_id: str = "r1", seconds: float = 2.0) -> None:
+        """The beginning of an answer arrives."""
+        line.says(ev.SpeechStarted(), ev.SpeechStopped(), ev.ResponseCreated(response_id))
+        line.says(ev.OutputAudioDelta(response_id, "i1", bytes(2 * frames_from_s(seconds))))
+
+
+class Line:
+    """What a ``Conversation`` is to the link, without a network. ``sent`` holds what the service would have got."""
+
+    def __init__(self, daemon: Daemon) -> None:
+        self._daemon = daemon
+        self.sent: list[ev.ClientEvent] = []
+        self.closed = ""
+        self.session = rt.Session(ev.SessionSettings("", "mal-female"))
+        self.session.opening()
+        self.session.receive(ev.SessionUpdated({}), 0.0)
+
+    def says(self, *events: ev.ServerEvent) -> None:
+        """The service sends these."""
+        for event in events:
+            for outcome in self.session.receive(event, asyncio.get_running_loop().time()):
+                match outcome:
+                    case rt.Send(answer):
+                        self.sent.append(answer)
+                    case rt.Note():
+                        pass
+                    case _:
+                        self._daemon.turns.on_link(outcome)
+
+    def send(self, *outgoing: ev.ClientEvent) -> None:
+        self.sent += outgoing
+
+    def kick(self) -> None:
+        asyncio.get_running_loop().call_soon(self._pull)
+
+    def close(self, reason: str) -> None:
+        self.closed = reason
+
+    def _is_open(self) -> bool:
+        conversation: object = self._daemon.link._conversation
+        return conversation is self
+
+    def _pull(self) -> None:
+        # Compared anew each time: what is sent may end the session.
+        while self._is_open() and (pcm := self._daemon.turns.next_audio()) is not None:
+            self.sent.append(self.session.append(pcm))
+            self._daemon.turns.audio_sent()
+
+    def sent_of(self, kind: type[ev.ClientEvent]) -> int:
+        return sum(isinstance(event, kind) for event in self.sent)
+
+
+def on_bench(story: Callable[[Bench], Coroutine[Any, Any, None]], **settings: Any) -> None:
+    """Run ``story`` in paper time on a box with these settings."""
+
+    async def main() -> None:
+        bench = Bench(**settings)
+        await bench.passes(1)
+        try:
+            await story(bench)
+        finally:
+            bench.daemon.turns.close()
+
+    on_paper(main())
+
+
+@pytest.mark.parametrize("tap_max_ms", [400, 1500])
+def test_a_hold_that_was_taken_for_impatience_at_first_loses_no_word(tap_max_ms: int) -> None:
+    """Only after ``tap_max_ms`` is it certain that the press is a hold; what was said since then, and the pre-roll,
+    must still be there."""
+
+    async def story(bench: Bench) -> None:
+        await bench.hold(2)
+        await bench.passes(0.5)
+        before_s = bench.daemon.utterance.duration_s
+        assert bench.state() is State.SENDING and before_s == pytest.approx(0.3 + 2 + 0.2, abs=0.03)
+        await bench.hold(2)
+        await bench.passes(0.5)
+        assert bench.state() is State.SENDING
+        assert bench.daemon.utterance.duration_s - before_s == pytest.approx(0.3 + 2 + 0.2, abs=0.03)
+        bench.daemon.quiet()
+        assert bench.daemon.ring.end - bench.daemon.ring.start <= frames_from_s(0.4), "idle again: no more is kept"
+
+    on_bench(story, talk__mode="hold", talk__tap_max_ms=tap_max_ms)
+
+
+def test_the_hours_allowance_is_not_got_round_by_interrupting() -> None:
+    """Each press during an answer, or a hold while it is awaited, would otherwise be one more question, for ever."""
+
+    async def story(bench: Bench) -> None:
+        turns, machine = bench.daemon.turns, bench.daemon.machine
+        line = await bench.asked()
+        bench.daemon.ledger.sent(bytes(48_000), asyncio.get_running_loop().time())
+        assert bench.daemon.ledger.rest_s(asyncio.get_running_loop().time()) > 0
+        await bench.hold(1)
+        assert bench.state() is State.WAITING and machine.number == 1, "what was asked before is answered"
+        bench.answers(line)
+        await bench.passes(0.3)
+        assert bench.state() is State.SPEAKING
+        await bench.hold(1)
+        assert machine.number == 1 and bench.state() is State.READY, "the press stops the answer, and opens nothing"
+        assert turns.last is not None and turns.last["outcome"] == Outcome.STOPPED.value
+
+    on_bench(story, talk__mode="hold", limits__audio_s_per_hour=2.0)
+
+
+def test_the_warning_of_a_long_hold_ends_with_that_hold() -> None:
+    async def story(bench: Bench) -> None:
+        await bench.hold(4)
+        assert bench.daemon.turns.warning
+        await bench.passes(0.5)
+        bench.daemon.edge(True, "bench")
+        await bench.passes(1)
+        assert bench.state() is State.LISTENING and bench.daemon.panel.current_light == "listening"
+
+    on_bench(story, talk__mode="hold", talk__max_hold_s=8.0)
+
+
+def test_without_a_speaker_nothing_piles_up_to_be_heard_at_once_later() -> None:
+    async def story(bench: Bench) -> None:
+        bench.daemon.turns.on_microphone(MicrophoneLost("unplugged"))
+        bench.daemon.turns.on_speaker(SpeakerLost("unplugged"))
+        for _ in range(10):
+            await bench.hold(0.5)
+            await bench.passes(0.5)
+        assert bench.daemon.player.idle
+
+    on_bench(story)
+
+
+def test_a_fault_in_one_step_does_not_stop_the_clock(caplog: pytest.LogCaptureFixture) -> None:
+    async def story(bench: Bench) -> None:
+        open_uplink = bench.daemon.uplink.open
+
+        def fails() -> None:
+            bench.daemon.uplink.open = open_uplink  # type: ignore[method-assign]
+            raise ZeroDivisionError
+
+        bench.daemon.uplink.open = fails  # type: ignore[method-assign]
+        bench.daemon.edge(True, "bench")
+        await bench.passes(4)
+        assert bench.daemon.turns.warning, "the turn's other deadlines still come"
+
+    on_bench(story, talk__mode="hold", talk__max_hold_s=8.0)
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_a_tool_with_a_fault_of_ours_is_answered(caplog: pytest.LogCaptureFixture) -> None:
+    async def story(bench: Bench) -> None:
+        async def fails(calls: object) -> tuple[tuple[str, str], ...]:
+            raise ZeroDivisionError
+
+        bench.daemon.tools.run = fails  # type: ignore[method-assign]
+        line = await bench.asked()
+        line.says(ev.SpeechStarted(), ev.SpeechStopped(), ev.ResponseCreated("r1"))
+        await bench.passes(0.5)
+        line.says(ev.FunctionCallArgumentsDone("r1", "get_time", "c1", "{}"), ev.ResponseDone("r1", "completed"))
+        await bench.passes(0.5)
+        assert line.sent_of(ev.FunctionCallOutput) == 1
+
+    on_bench(story, talk__mode="hold", talk__max_hold_s=8.0)
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_a_device_that_comes_and_goes_fills_no_journal(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+
+    async def story(bench: Bench) -> None:
+        for _ in range(50):
+            bench.daemon.turns.on_microphone(MicrophoneLost("the sound host hung for 5 s"))
+            bench.daemon.turns.on_speaker(SpeakerLost("the sound host hung for 5 s"))
+            await asyncio.sleep(1)
+            bench.daemon.turns.on_microphone(MicrophoneOpened("bench", 48_000, 1, "two fit"))
+            bench.daemon.turns.on_microphone(MicrophoneHole(1.0))
+            await asyncio.sleep(5)
+
+    on_bench(story)
+    assert 0 < len(caplog.records) <= 10
