@@ -70,7 +70,7 @@ class Bench:
         line = self.connect()
         await self.hold(1)
         await self.passes(0.5)
-        assert self.state is State.WAITING
+        assert self.state() is State.WAITING
         return line
 
     def answers(self, line: Line, response_id: str = "r1", seconds: float = 2.0) -> None:
