@@ -30,8 +30,9 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 demo: $(READY)
 	$(BIN)/python -m appliance demo $(ARGS)
 
+# Two at a time: most of a test over the sound card is waiting for sound. A file stays together, since its tests share a card.
 test: $(READY)-test
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile $(ARGS)
 
 check: $(READY)-dev
 	$(BIN)/ruff format --check .
