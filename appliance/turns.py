@@ -1,8 +1,8 @@
-"""Carries out what the turn machine asks for: the one place where link, sound and tools meet.
+"""Carries out what the turn machine asks for: where link, sound and tools meet.
 
-Parts report here; each report becomes an event of the machine, whose effects ``_carry_out`` interprets in one
-``match``. Nothing here decides: the rules are in ``turn/rules.py`` and ``realtime/session.py``. Everything runs on the
-event loop.
+Events come in through ``happens`` (``reports.py`` makes them of what the parts report); the machine's effects are
+interpreted by ``_carry_out`` in one ``match``. Nothing here decides: the rules are in ``turn/rules.py`` and
+``realtime/session.py``. Everything runs on the event loop.
 """
 
 from __future__ import annotations
@@ -17,11 +17,9 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from appliance.audio import microphone as mic
-from appliance.audio import speaker as spk
 from appliance.audio.format import s_from_frames
 from appliance.audio.microphone import Microphone
-from appliance.audio.player import Player, ReplyTruncated
+from appliance.audio.player import Player
 from appliance.audio.speaker import Speaker
 from appliance.audio.uplink import Uplink
 from appliance.audio.utterance import Utterance
@@ -36,9 +34,6 @@ from appliance.turn.machine import Machine
 
 log = logging.getLogger(__name__)
 
-HOLE_WORTH_A_LINE_S: Final = 0.2
-"""A hole in the microphone's sound is said from here on (ruling 20); a shorter one is a click in a syllable."""
-
 PROGRESS_S: Final = 1.0
 """How often playing is looked after; a tenth of the shortest sensible talk.no_progress_s."""
 
@@ -48,9 +43,6 @@ SILENCE_RETRY_S: Final = 0.01
 EARCON_MASK_S: Final = 0.1
 """Nobody answers a sound sooner than this after the press that makes it; the listening earcon, 50 ms long and some 45
 ms on its way through host and card (measured), is over by then."""
-
-HOLE_TOO_LONG_S: Final = 3.0
-"""A hole that no question survives (ruling 20)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -380,109 +372,8 @@ class Turns:
             if self._pending:
                 self.happens(self._pending.popleft())
 
-    def on_link(self, event: link.LinkEvent) -> None:
-        """Everything the link reports."""
-        ledger = self._parts.ledger
-        if isinstance(event, link.Lost | link.Failed | link.Closed):
-            ledger.disconnected(self._now_s())
-        match event:
-            case link.Opened():
-                self._repeats.log(logging.INFO, "connected", self._now_s())
-                ledger.connected(self._now_s())
-                self.happens(v.LinkReady())
-            case link.Lost(verdict, _, was_open):
-                self._repeats.log(logging.WARNING, verdict.line, self._now_s())
-                if was_open:
-                    self._end_replies()
-                    self.happens(v.LinkLost())
-                if self._parts.machine.state is v.State.SPEAKING:
-                    # What plays is all there will be; a new session has nothing to do with it.
-                    self._parts.link.release()
-            case link.Failed(verdict):
-                self._repeats.log(logging.ERROR, verdict.line, self._now_s())
-                self._end_replies()
-                self.happens(v.LinkFailed())
-            case link.Closed(reason):
-                self._repeats.log(logging.INFO, f"connection closed: {reason}", self._now_s())
-                self._end_replies()
-                self.happens(v.LinkLost())
-            case rt.SpeechBegan():
-                self.happens(v.SpeechBegan())
-            case rt.SpeechEnded():
-                if self._parts.machine.state is v.State.LISTENING:
-                    self.figures.ended_s = self._now_s()
-                self.happens(v.SpeechEnded())
-            case rt.ReplyBegan(response_id):
-                self.happens(v.ReplyBegan(response_id))
-            case rt.ReplyAudio(response_id, pcm):
-                ledger.received(response_id, pcm, self._now_s())
-                self._parts.player.append(response_id, pcm)
-                self.happens(v.ReplyAudio(response_id))
-            case rt.ReplyText(response_id, text):
-                ledger.box_said(response_id, text)
-                self._publish({"event": "caption", "side": "box", "text": text})
-            case rt.CallerText(text):
-                ledger.person_said(text)
-                self._publish({"event": "caption", "side": "person", "text": text})
-            case rt.ReplyEnded(response_id, status, calls):
-                self._parts.player.end(response_id)
-                tool_calls = tuple(v.ToolCall(call.call_id, call.name, call.arguments) for call in calls)
-                self.happens(v.ReplyEnded(response_id, status, tool_calls))
-            case rt.ServiceSaid(type_, code, message, harmless):
-                said = f"the service says: {message or 'an error without a text'} ({code or type_ or 'no code'})"
-                self._repeats.log(logging.DEBUG if harmless else logging.WARNING, said, self._now_s())
-
-    def _end_replies(self) -> None:
-        """Nothing more of any reply will arrive: what is here plays out."""
-        if (reply := self._parts.machine.reply_in_progress) is not None:
-            self._parts.player.end(reply)
-
-    # ------------------------------------------------------------ sound
-
-    def on_microphone(self, event: mic.MicrophoneEvent) -> None:
-        """Everything the microphone reports."""
-        match event:
-            case mic.MicrophoneOpened(name, hz, channels, note):
-                plural = "" if channels == 1 else "s"
-                self._say_opened("microphone", f"{name}, {hz} Hz, {channels} channel{plural}", note)
-                self.happens(v.MicrophoneReady())
-            case mic.MicrophoneLost(reason):
-                self._repeats.log(logging.ERROR, f"no microphone: {reason}", self._now_s())
-                self.happens(v.MicrophoneLost())
-            case mic.MicrophoneClosed():
-                self.happens(v.MicrophoneLost())
-            case mic.MicrophoneHole(lost_s):
-                if lost_s >= HOLE_WORTH_A_LINE_S:
-                    self._repeats.log(logging.WARNING, f"the microphone lost {lost_s:.1f} s of sound", self._now_s())
-                if lost_s >= HOLE_TOO_LONG_S:
-                    self.happens(v.MicrophoneLost())
-                    self.happens(v.MicrophoneReady())
-
-    def _say_opened(self, what: str, shape: str, note: str) -> None:
-        for line in (shape, note):
-            if line:
-                self._repeats.log(logging.INFO, f"{what}: {line}", self._now_s())
-
     def heard_block(self) -> None:
         """The ring has grown: live audio may be due, or the tail complete."""
         if self._parts.machine.state is not v.State.READY:
             self._parts.link.kick()
             self.happens_later()
-
-    def on_speaker(self, event: spk.SpeakerEvent) -> None:
-        """Everything the speaker reports."""
-        match event:
-            case spk.SpeakerOpened(name, hz, channels, note, latency_s):
-                plural = "" if channels == 1 else "s"
-                shape = f"{name}, {hz} Hz, {channels} channel{plural}, {1000 * latency_s:.0f} ms"
-                self._say_opened("speaker", shape, note)
-            case spk.SpeakerLost(reason):
-                self._repeats.log(logging.ERROR, f"no speaker: {reason}", self._now_s())
-            case spk.ReplyAudible(response_id, written_s, at_s):
-                if self.figures.audible_s is None:
-                    self.figures.written_s, self.figures.audible_s = written_s, at_s
-                self.happens(v.ReplyAudible(response_id))
-            case spk.ReplyDrained(response_id, at_s):
-                asyncio.get_running_loop().call_at(at_s, self.happens, v.ReplyDrained(response_id))
-            case ReplyTruncated():
-                log.warning("a reply is longer than speaker.reply_buffer_s: the rest of it is dropped")

@@ -36,7 +36,7 @@ class Bench:
             **{name.replace("__", "."): value for name, value in settings.items()},
         }
         self.daemon = Daemon(config.load(None, overrides))
-        self.daemon.turns.on_microphone(MicrophoneOpened("bench", 48_000, 1, ""))
+        self.daemon.reports.on_microphone(MicrophoneOpened("bench", 48_000, 1, ""))
         self.events: list[dict[str, Any]] = []
         self.daemon.listeners.append(self.events.append)
 
@@ -62,7 +62,7 @@ class Bench:
         """A session that is ready, on a line that takes everything."""
         line = Line(self.daemon)
         self.daemon.link._conversation = line  # type: ignore[assignment]
-        self.daemon.turns.on_link(Opened())
+        self.daemon.reports.on_link(Opened())
         return line
 
     async def asked(self) -> Line:
@@ -100,7 +100,7 @@ class Line:
                     case rt.Note():
                         pass
                     case _:
-                        self._daemon.turns.on_link(outcome)
+                        self._daemon.reports.on_link(outcome)
 
     def send(self, *outgoing: ev.ClientEvent) -> None:
         self.sent += outgoing
@@ -193,8 +193,8 @@ def test_the_warning_of_a_long_hold_ends_with_that_hold() -> None:
 
 def test_without_a_speaker_nothing_piles_up_to_be_heard_at_once_later() -> None:
     async def story(bench: Bench) -> None:
-        bench.daemon.turns.on_microphone(MicrophoneLost("unplugged"))
-        bench.daemon.turns.on_speaker(SpeakerLost("unplugged"))
+        bench.daemon.reports.on_microphone(MicrophoneLost("unplugged"))
+        bench.daemon.reports.on_speaker(SpeakerLost("unplugged"))
         for _ in range(10):
             await bench.hold(0.5)
             await bench.passes(0.5)
@@ -242,11 +242,11 @@ def test_a_device_that_comes_and_goes_fills_no_journal(caplog: pytest.LogCapture
 
     async def story(bench: Bench) -> None:
         for _ in range(50):
-            bench.daemon.turns.on_microphone(MicrophoneLost("the sound host hung for 5 s"))
-            bench.daemon.turns.on_speaker(SpeakerLost("the sound host hung for 5 s"))
+            bench.daemon.reports.on_microphone(MicrophoneLost("the sound host hung for 5 s"))
+            bench.daemon.reports.on_speaker(SpeakerLost("the sound host hung for 5 s"))
             await asyncio.sleep(1)
-            bench.daemon.turns.on_microphone(MicrophoneOpened("bench", 48_000, 1, "two fit"))
-            bench.daemon.turns.on_microphone(MicrophoneHole(1.0))
+            bench.daemon.reports.on_microphone(MicrophoneOpened("bench", 48_000, 1, "two fit"))
+            bench.daemon.reports.on_microphone(MicrophoneHole(1.0))
             await asyncio.sleep(5)
 
     on_bench(story)

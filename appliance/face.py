@@ -1,0 +1,129 @@
+"""What a box shows of itself: its light, and the same in words for whoever watches. Everything runs on the event loop.
+
+Which pattern wins is ``turn/lights.py``'s; what stands here is where each condition comes from.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any, Final
+
+from appliance.audio.wire import Opened
+from appliance.buttons import Buttons
+from appliance.edge.link import LinkState
+from appliance.edge.panel import Panel
+from appliance.turn import vocabulary as v
+from appliance.turn.lights import Conditions, Fault, Pattern, arbiter
+from appliance.turns import Parts, Turns
+
+FAULT_LOOK_S: Final = 5.0
+"""How late a trouble that lasts may be shown as a fault; the shortest such time is two minutes."""
+
+
+class Face:
+    """One box's light and state. ``publish`` is told, as plain data, every change of them."""
+
+    def __init__(
+        self,
+        parts: Parts,
+        turns: Turns,
+        buttons: Buttons,
+        panel: Panel,
+        publish: Callable[[dict[str, Any]], None],
+        *,
+        idle_glow: bool,
+    ) -> None:
+        self._parts = parts
+        self._turns = turns
+        self._buttons = buttons
+        self._panel = panel
+        self._publish = publish
+        self._idle_glow = idle_glow
+        self._timer: asyncio.TimerHandle | None = None
+        self._shown: dict[str, Any] = {}
+        self.stopping = False
+        self.microphone_fault = False
+        """It is missing, gone or stalled; one that is closed on purpose is none."""
+        self.speaker_fault = False
+        """It is missing, gone or stalled."""
+        self.speaker_seen = False
+        """It has been there since the start."""
+
+    def conditions(self) -> Conditions:
+        """Everything that is so, for the light."""
+        parts = self._parts
+        state, link_state = parts.machine.state, parts.link.state
+        now_s = asyncio.get_running_loop().time()
+        faults = set()
+        if self.microphone_fault:
+            faults.add(Fault.MICROPHONE)
+        if self.speaker_fault:
+            faults.add(Fault.SPEAKER)
+        if (number := parts.link.policy.fault(now_s)) is not None:
+            faults.add(Fault(number))
+        return Conditions(
+            stopping=self.stopping,
+            muted=bool(self._buttons.muted_by),
+            listening=state is v.State.LISTENING,
+            hold_ending=self._turns.warning,
+            speaking=state is v.State.SPEAKING,
+            faults=frozenset(faults),
+            # While a question waits for the connection to come back, the wait is that for the connection.
+            waiting=state in (v.State.SENDING, v.State.WAITING) and link_state is not LinkState.RETRYING,
+            connecting=link_state is LinkState.CONNECTING,
+            retrying=link_state is LinkState.RETRYING,
+            ready=parts.machine.microphone_ready,
+            resting=parts.ledger.rest_s(now_s) > 0,
+            idle_glow=self._idle_glow,
+        )
+
+    def show(self) -> None:
+        """Something has happened: look, and show what is so now."""
+        pattern = arbiter(self.conditions())
+        self._panel.show(pattern)
+        link = self._parts.link
+        if (link.policy.verdict is not None or pattern is Pattern.RESTING) and self._timer is None:
+            # Some troubles become faults only when they last, and a rest is over by itself.
+            self._timer = asyncio.get_running_loop().call_later(FAULT_LOOK_S, self._look_again)
+        shown = {
+            "state": self._parts.machine.state.value,
+            "link": link.state.name.lower(),
+            "light": pattern.name.lower(),
+        }
+        if shown != self._shown:
+            self._shown = shown
+            self._publish({"event": "state", **shown})
+
+    def status(self) -> dict[str, Any]:
+        """What ``ctl status`` shows: plain values, no secrets, nothing that was said."""
+        parts, now_s = self._parts, asyncio.get_running_loop().time()
+        verdict = parts.link.policy.verdict
+        return {
+            **self._shown,
+            "turn": parts.machine.number,
+            "last_turn": self._turns.last,
+            "totals": asdict(parts.ledger.totals(now_s)),
+            "rest_s": round(parts.ledger.rest_s(now_s)),
+            "fault": verdict.line if verdict is not None else None,
+            "microphone": _device(parts.microphone.device),
+            "speaker": _device(parts.speaker.device),
+            "muted_by": ", ".join(self._buttons.muted_by) or None,
+            "volume": round(parts.player.volume),
+        }
+
+    def close(self) -> None:
+        """The box stops: no timer is left behind."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _look_again(self) -> None:
+        self._timer = None
+        self.show()
+
+
+def _device(opened: Opened | None) -> dict[str, Any] | None:
+    if opened is None:
+        return None
+    return {"name": opened.name, "usb_port": opened.usb_port, "hz": opened.hz, "channels": opened.channels}

@@ -1,0 +1,72 @@
+"""From the configuration to what each part wants: units become seconds, names become addresses."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from appliance.config import Config
+from appliance.edge import tools
+from appliance.edge.dial import LinkSettings
+from appliance.realtime import events
+from appliance.realtime.policy import Times as PolicyTimes
+from appliance.turn import vocabulary as v
+
+
+def turn_settings(config: Config) -> v.TurnSettings:
+    """The turn machine's times, in seconds."""
+    talk = config.talk
+    return v.TurnSettings(
+        mode=v.Mode(talk.mode),
+        debounce_s=talk.debounce_ms / 1000,
+        min_hold_s=talk.min_hold_ms / 1000,
+        tap_max_s=talk.tap_max_ms / 1000,
+        second_tap_s=talk.second_tap_ms / 1000,
+        release_tail_s=talk.release_tail_ms / 1000,
+        max_hold_s=talk.max_hold_s,
+        max_hold_warning_s=talk.max_hold_warning_s,
+        no_speech_s=talk.no_speech_s,
+        stale_s=talk.stale_s,
+        answer_s=talk.answer_s,
+        nudge_s=talk.nudge_s,
+        settle_s=talk.settle_ms / 1000,
+        tool_reply_s=talk.tool_reply_s,
+        no_progress_s=talk.no_progress_s,
+    )
+
+
+def link_settings(config: Config) -> LinkSettings:
+    """The link's settings, with the model in the address."""
+    settings = config.link
+    separator = "&" if "?" in config.service.url else "?"
+    return LinkSettings(
+        url=f"{config.service.url}{separator}model={quote(config.service.model, safe='')}",
+        always=settings.connect == "always",
+        connect_timeout_s=settings.connect_timeout_s,
+        configure_timeout_s=settings.configure_timeout_s,
+        ping_interval_s=settings.ping_interval_s,
+        ping_timeout_s=settings.ping_timeout_s,
+        send_timeout_s=settings.send_timeout_s,
+        close_timeout_s=settings.close_timeout_s,
+        idle_close_s=settings.idle_close_s,
+        max_session_s=settings.max_session_s,
+        max_message_bytes=settings.max_message_bytes,
+        ca_file=settings.ca_file,
+        proxy=settings.proxy,
+    )
+
+
+def retry_times(config: Config) -> PolicyTimes:
+    """When the link may try again."""
+    return PolicyTimes(
+        backoff_first_s=config.link.backoff_first_s,
+        backoff_cap_s=config.link.backoff_cap_s,
+        credit_probe_s=config.link.credit_probe_s,
+        limit_probe_s=config.link.limit_probe_s,
+        renewable=bool(config.credentials.token_command),
+    )
+
+
+def session_settings(config: Config, offered: tools.Tools) -> events.SessionSettings:
+    """What a session is opened with."""
+    declared = tuple(events.Tool(tool.name, tool.description, tool.parameters) for tool in offered.declared)
+    return events.SessionSettings(config.service.instructions, config.service.voice, declared)

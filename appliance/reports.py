@@ -1,0 +1,140 @@
+"""What the parts report: the one place where a report of link, microphone or speaker becomes an event of the turn
+machine, a line of the journal, or both. Everything runs on the event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any, Final
+
+from appliance.audio import microphone as mic
+from appliance.audio import speaker as spk
+from appliance.audio.player import ReplyTruncated
+from appliance.edge import link
+from appliance.logs import Repeats
+from appliance.realtime import session as rt
+from appliance.turn import vocabulary as v
+from appliance.turns import Parts, Turns
+
+log = logging.getLogger(__name__)
+
+HOLE_WORTH_A_LINE_S: Final = 0.2
+"""A hole in the microphone's sound is said from here on (ruling 20); a shorter one is a click in a syllable."""
+
+HOLE_TOO_LONG_S: Final = 3.0
+"""A hole that no question survives (ruling 20)."""
+
+
+class Reports:
+    """Hears the parts of one box. ``publish`` is told, as plain data, what clients may watch."""
+
+    def __init__(self, parts: Parts, turns: Turns, publish: Callable[[dict[str, Any]], None]) -> None:
+        self._parts = parts
+        self._turns = turns
+        self._publish = publish
+        self._repeats = Repeats(log)
+
+    def on_link(self, event: link.LinkEvent) -> None:
+        """Everything the link reports."""
+        ledger = self._parts.ledger
+        if isinstance(event, link.Lost | link.Failed | link.Closed):
+            ledger.disconnected(_now_s())
+        match event:
+            case link.Opened():
+                self._repeats.log(logging.INFO, "connected", _now_s())
+                ledger.connected(_now_s())
+                self._turns.happens(v.LinkReady())
+            case link.Lost(verdict, _, was_open):
+                self._repeats.log(logging.WARNING, verdict.line, _now_s())
+                if was_open:
+                    self._end_replies()
+                    self._turns.happens(v.LinkLost())
+                if self._parts.machine.state is v.State.SPEAKING:
+                    # What plays is all there will be; a new session has nothing to do with it.
+                    self._parts.link.release()
+            case link.Failed(verdict):
+                self._repeats.log(logging.ERROR, verdict.line, _now_s())
+                self._end_replies()
+                self._turns.happens(v.LinkFailed())
+            case link.Closed(reason):
+                self._repeats.log(logging.INFO, f"connection closed: {reason}", _now_s())
+                self._end_replies()
+                self._turns.happens(v.LinkLost())
+            case rt.SpeechBegan():
+                self._turns.happens(v.SpeechBegan())
+            case rt.SpeechEnded():
+                if self._parts.machine.state is v.State.LISTENING:
+                    self._parts.ledger.figures.ended_s = _now_s()
+                self._turns.happens(v.SpeechEnded())
+            case rt.ReplyBegan(response_id):
+                self._turns.happens(v.ReplyBegan(response_id))
+            case rt.ReplyAudio(response_id, pcm):
+                ledger.received(response_id, pcm, _now_s())
+                self._parts.player.append(response_id, pcm)
+                self._turns.happens(v.ReplyAudio(response_id))
+            case rt.ReplyText(response_id, text):
+                ledger.box_said(response_id, text)
+                self._publish({"event": "caption", "side": "box", "text": text})
+            case rt.CallerText(text):
+                ledger.person_said(text)
+                self._publish({"event": "caption", "side": "person", "text": text})
+            case rt.ReplyEnded(response_id, status, calls):
+                self._parts.player.end(response_id)
+                tool_calls = tuple(v.ToolCall(call.call_id, call.name, call.arguments) for call in calls)
+                self._turns.happens(v.ReplyEnded(response_id, status, tool_calls))
+            case rt.ServiceSaid(type_, code, message, harmless):
+                said = f"the service says: {message or 'an error without a text'} ({code or type_ or 'no code'})"
+                self._repeats.log(logging.DEBUG if harmless else logging.WARNING, said, _now_s())
+
+    def _end_replies(self) -> None:
+        """Nothing more of any reply will arrive: what is here plays out."""
+        if (reply := self._parts.machine.reply_in_progress) is not None:
+            self._parts.player.end(reply)
+
+    def on_microphone(self, event: mic.MicrophoneEvent) -> None:
+        """Everything the microphone reports."""
+        match event:
+            case mic.MicrophoneOpened(name, hz, channels, note):
+                plural = "" if channels == 1 else "s"
+                self._say_opened("microphone", f"{name}, {hz} Hz, {channels} channel{plural}", note)
+                self._turns.happens(v.MicrophoneReady())
+            case mic.MicrophoneLost(reason):
+                self._repeats.log(logging.ERROR, f"no microphone: {reason}", _now_s())
+                self._turns.happens(v.MicrophoneLost())
+            case mic.MicrophoneClosed():
+                self._turns.happens(v.MicrophoneLost())
+            case mic.MicrophoneHole(lost_s):
+                if lost_s >= HOLE_WORTH_A_LINE_S:
+                    self._repeats.log(logging.WARNING, f"the microphone lost {lost_s:.1f} s of sound", _now_s())
+                if lost_s >= HOLE_TOO_LONG_S:
+                    self._turns.happens(v.MicrophoneLost())
+                    self._turns.happens(v.MicrophoneReady())
+
+    def _say_opened(self, what: str, shape: str, note: str) -> None:
+        for line in (shape, note):
+            if line:
+                self._repeats.log(logging.INFO, f"{what}: {line}", _now_s())
+
+    def on_speaker(self, event: spk.SpeakerEvent) -> None:
+        """Everything the speaker reports."""
+        match event:
+            case spk.SpeakerOpened(name, hz, channels, note, latency_s):
+                plural = "" if channels == 1 else "s"
+                shape = f"{name}, {hz} Hz, {channels} channel{plural}, {1000 * latency_s:.0f} ms"
+                self._say_opened("speaker", shape, note)
+            case spk.SpeakerLost(reason):
+                self._repeats.log(logging.ERROR, f"no speaker: {reason}", _now_s())
+            case spk.ReplyAudible(response_id, written_s, at_s):
+                if self._parts.ledger.figures.audible_s is None:
+                    self._parts.ledger.figures.written_s, self._parts.ledger.figures.audible_s = written_s, at_s
+                self._turns.happens(v.ReplyAudible(response_id))
+            case spk.ReplyDrained(response_id, at_s):
+                asyncio.get_running_loop().call_at(at_s, self._turns.happens, v.ReplyDrained(response_id))
+            case ReplyTruncated():
+                log.warning("a reply is longer than speaker.reply_buffer_s: the rest of it is dropped")
+
+
+def _now_s() -> float:
+    return asyncio.get_running_loop().time()
