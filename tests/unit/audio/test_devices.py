@@ -1,7 +1,8 @@
 """Which device is taken, on the layouts of several Pis.
 
-The layouts have the form that the kernel and PortAudio print on these machines; they are put together from listings
-that people have published, and from the kernel's rules for names (15 characters of driver, 80 of the second line).
+What the kernel lists on two of the machines was recorded there and published; where is said at each. The other layouts
+are put together from published listings and the kernel's rules for names (15 characters of driver, 80 of the second
+line); so is what PortAudio makes of all of them.
 """
 
 from __future__ import annotations
@@ -127,12 +128,71 @@ ZERO_2_W = Box(
     ),
 )
 
+# Recorded on 3 July 2025, kernel 6.12.34 for the 32-bit Pis (3f980000 is the USB controller of a Pi 2 or 3), with a
+# webcam and a sound card behind a hub: https://www.alsa-project.org/db/?f=a4f3fd39d7d619119aec910385a9593a67431072
+RECORDED_PI_3 = Box(
+    """\
+ 0 [Headphones     ]: bcm2835_headpho - bcm2835 Headphones
+                      bcm2835 Headphones
+ 1 [Webcam         ]: USB-Audio - Dynex 1.3MP Webcam
+                      Dynex Dynex 1.3MP Webcam at usb-3f980000.usb-1.2.1, high speed
+ 2 [CODEC          ]: USB-Audio - USB Audio CODEC
+                      Burr-Brown from TI USB Audio CODEC at usb-3f980000.usb-1.2.2, full speed
+ 3 [vc4hdmi        ]: vc4-hdmi - vc4-hdmi
+                      vc4-hdmi
+""",
+    {
+        0: "../../../soc/3f00b840.mailbox/bcm2835_audio",
+        1: "../../../soc/3f980000.usb/usb1/1-1/1-1.2/1-1.2.1/1-1.2.1:1.2",
+        2: "../../../soc/3f980000.usb/usb1/1-1/1-1.2/1-1.2.2/1-1.2.2:1.0",
+        3: "../../../soc/3f902000.hdmi",
+    },
+    devices(
+        ("bcm2835 Headphones: - (hw:0,0)", 0, 8),
+        ("Dynex 1.3MP Webcam: USB Audio (hw:1,0)", 1, 0),
+        ("USB Audio CODEC: - (hw:2,0)", 2, 2),
+        ("vc4-hdmi: MAI PCM i2s-hifi-0 (hw:3,0)", 0, 2),
+        *PLUGINS,
+    ),
+)
+
+# Recorded on a Pi 5 with a card on its header, in the comment of an Android audio module for it (PawletOS,
+# android_device_brcm_rpi5, commit dcad731, audio/include/core-impl).
+RECORDED_PI_5_DAC = Box(
+    """\
+ 0 [vc4hdmi0       ]: vc4-hdmi - vc4-hdmi-0
+                      vc4-hdmi-0
+ 1 [vc4hdmi1       ]: vc4-hdmi - vc4-hdmi-1
+                      vc4-hdmi-1
+ 2 [sndrpihifiberry]: HifiberryDacp - snd_rpi_hifiberry_dacplus
+                      snd_rpi_hifiberry_dacplus
+""",
+    {
+        0: "../../../axi/1000:axi/107c701400.hdmi",
+        1: "../../../axi/1000:axi/107c706400.hdmi",
+        2: "../../../axi/soc:sound",
+    },
+    devices(
+        ("vc4-hdmi-0: MAI PCM i2s-hifi-0 (hw:0,0)", 0, 2),
+        ("vc4-hdmi-1: MAI PCM i2s-hifi-0 (hw:1,0)", 0, 2),
+        ("snd_rpi_hifiberry_dacplus: HiFiBerry DAC+ HiFi pcm512x-hifi-0 (hw:2,0)", 0, 2),
+        *PLUGINS,
+    ),
+)
+
 NOTHING_PLUGGED_IN = Box(
     PI_3.listing.partition(" 2 [")[0], PI_3.places, devices(*[row[1:4] for row in PI_3.devices[:2]])
 )
 ONLY_HDMI = Box(ZERO_2_W.listing.partition(" 1 [")[0], {}, devices(ZERO_2_W.devices[0][1:4], *PLUGINS))
 
-BOXES = {"Pi 3": PI_3, "Pi 4": PI_4, "Pi 5": PI_5, "Zero 2 W": ZERO_2_W}
+BOXES = {
+    "Pi 3": PI_3,
+    "Pi 4": PI_4,
+    "Pi 5": PI_5,
+    "Zero 2 W": ZERO_2_W,
+    "recorded Pi 3": RECORDED_PI_3,
+    "recorded Pi 5": RECORDED_PI_5_DAC,
+}
 
 
 def chosen(box: Box, selector: str, direction: Direction) -> str:
@@ -153,9 +213,23 @@ def test_auto_takes_what_was_plugged_in_and_never_hdmi(box: str, microphone: str
     assert chosen(BOXES[box], "auto", "playback") == speaker
 
 
+def test_a_webcam_on_a_lower_port_is_the_microphone_and_the_journal_names_the_other() -> None:
+    choice = choose("auto", "capture", RECORDED_PI_3.devices, RECORDED_PI_3.cards)
+    assert (choice.device.name, choice.usb_port) == ("Dynex 1.3MP Webcam: USB Audio (hw:1,0)", "1-1.2.1")
+    assert '"USB Audio CODEC" (usb:1-1.2.2)' in choice.note
+    assert chosen(RECORDED_PI_3, "auto", "playback") == "USB Audio CODEC: - (hw:2,0)"
+
+
+def test_a_card_on_the_header_plays_and_is_no_microphone() -> None:
+    assert chosen(RECORDED_PI_5_DAC, "auto", "playback") == RECORDED_PI_5_DAC.devices[2].name
+    with pytest.raises(DeviceNotFoundError, match="no sound card with a microphone"):
+        chosen(RECORDED_PI_5_DAC, "auto", "capture")
+
+
 @pytest.mark.parametrize("box", BOXES.values(), ids=BOXES)
 def test_the_order_of_the_lists_does_not_matter(box: Box) -> None:
-    for direction in ("capture", "playback"):
+    directions: tuple[Direction, ...] = ("capture", "playback") if box is not RECORDED_PI_5_DAC else ("playback",)
+    for direction in directions:
         turned = choose("auto", direction, box.devices[::-1], box.cards[::-1])
         assert turned.device == choose("auto", direction, box.devices, box.cards).device
 
