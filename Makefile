@@ -15,14 +15,14 @@ BIN := $(VENV)/bin
 
 # The last three make the virtual sound card. A desktop that plays through pipewire-alsa would lose it to pulseaudio (the two
 # packages exclude each other), so such a machine keeps what it has.
-PACKAGES := python3-venv python3-pyaudio python3-systemd python3-numpy pulseaudio-utils libasound2-plugins pulseaudio
+PACKAGES := python3-venv python3-pyaudio python3-systemd python3-numpy python3-evdev pulseaudio-utils libasound2-plugins pulseaudio
 APT_GET = $(if $(filter 0,$(shell id -u)),,sudo )env DEBIAN_FRONTEND=noninteractive apt-get --yes --quiet
 APT_INSTALL = $(APT_GET) install --no-install-recommends --no-remove
 
 # The interpreter's name (python3.11, python3.13) is part of the stamp's: an upgraded system gets a new environment.
 READY := $(VENV)/.ready-$(notdir $(realpath $(PYTHON)))
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input \
-	--only-binary=numpy,pyaudio,systemd-python --editable
+	--only-binary=numpy,pyaudio,systemd-python,evdev --editable
 
 .PHONY: demo test check bench format clean setup packages
 .DELETE_ON_ERROR:

@@ -25,6 +25,7 @@ COMMANDS = {
     "demo": "three conversations on this machine, real or virtual sound card, no account needed",
     "simulate": "a stand-in for the voice service, on this machine only",
     "devices": "the sound devices as the daemon sees them, and which it would take",
+    "keys": "the input devices, and what a button box on USB sends",
     "lights": "everything that the light can say, drawn here and on the box's LED",
     "config": "check the configuration, or show what is in force",
     "ctl": "watch and drive a running daemon",

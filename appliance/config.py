@@ -135,6 +135,14 @@ class ContactSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class KeySettings:
+    """Table ``[panel.key]``."""
+
+    device: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
 class LedSettings:
     """Table ``[panel.leds]``."""
 
@@ -145,12 +153,13 @@ class LedSettings:
 
 @dataclass(frozen=True, slots=True)
 class PanelSettings:
-    """Table ``[panel]`` and the three below it."""
+    """Table ``[panel]`` and those below it."""
 
     idle_glow: bool
     earcons: bool
     button: ContactSettings
     mute: ContactSettings
+    key: KeySettings
     leds: LedSettings
 
 

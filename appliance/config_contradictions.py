@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from appliance import key_names
 from appliance.config_values import url_fault
 from appliance.toml_source import KeyPath
 
@@ -37,6 +38,9 @@ def contradictions(config: Config) -> Iterator[tuple[tuple[KeyPath, ...], str]]:
         text = f"must not be more than link.max_session_s ({link.max_session_s:g})"
         yield (("link", "idle_close_s"), ("link", "max_session_s")), text
     yield from _pin_faults(config)
+    # evdev, which knows the names, is imported only for a box that is used.
+    if text := key_names.objection(config.panel.key.key, look_up=bool(config.panel.key.device)):
+        yield (("panel", "key", "key"),), text
 
 
 def _address_faults(config: Config) -> Iterator[tuple[tuple[KeyPath, ...], str]]:
