@@ -25,6 +25,7 @@ from appliance.config import Config
 from appliance.edge import credentials, tools, wall_clock
 from appliance.edge.control import SOURCE as CONTROL_SOCKET
 from appliance.edge.control import ControlServer
+from appliance.edge.keys import Keys
 from appliance.edge.link import Link, LinkEvent
 from appliance.edge.panel import Panel
 from appliance.edge.transcripts import Transcripts
@@ -104,6 +105,7 @@ class Daemon:
         self.reports = Reports(parts, self.turns, self._publish)
         self.buttons = Buttons(ButtonTimes(talk.debounce_ms / 1000, talk.max_hold_s), self)
         self.panel = Panel(config.panel, self.buttons.edge)
+        self.keys = Keys(config.panel.key, self.buttons.edge, self._on_keys)
         self.face = Face(parts, self.turns, self.buttons, self.panel, self._publish, idle_glow=config.panel.idle_glow)
         self.control = ControlServer(config.control.socket_path, self, captions=config.control.captions)
         self._stop = asyncio.Event()
@@ -118,7 +120,7 @@ class Daemon:
         """Until ``stop()``, or until a part fails: nothing dies alone, so its failure ends the whole."""
         try:
             async with asyncio.TaskGroup() as group:
-                parts = (self.control, self.speaker, self.microphone, self.link)
+                parts = (self.control, self.keys, self.speaker, self.microphone, self.link)
                 light = group.create_task(self.panel.run(), name="panel")
                 tasks = [group.create_task(part.run(), name=type(part).__name__) for part in parts]
                 tasks.append(group.create_task(self._count_days(), name="days"))
@@ -256,6 +258,11 @@ class Daemon:
             case SpeakerLost():
                 self.face.speaker_fault = True
         self.reports.on_speaker(event)
+        self._show()
+
+    def _on_keys(self) -> None:
+        # A box that has another button can still be talked to.
+        self.face.no_button = self.keys.missing and not self.config.panel.button.gpio
         self._show()
 
     # ------------------------------------------------------------ what the box shows

@@ -50,6 +50,8 @@ class Face:
         """It is missing, gone or stalled."""
         self.speaker_seen = False
         """It has been there since the start."""
+        self.no_button = False
+        """Nobody can press: the only button is on USB, and is not there."""
 
     def conditions(self) -> Conditions:
         """Everything that is so, for the light."""
@@ -61,6 +63,8 @@ class Face:
             faults.add(Fault.MICROPHONE)
         if self.speaker_fault:
             faults.add(Fault.SPEAKER)
+        if self.no_button:
+            faults.add(Fault.SETUP)
         if (number := parts.link.policy.fault(now_s)) is not None:
             faults.add(Fault(number))
         return Conditions(

@@ -1,7 +1,8 @@
 """The input devices that have keys, and what they send: for choosing panel.key.device and panel.key.key.
 
-Lists the devices, then shows every key that goes down or up, until Ctrl-C; a box may be plugged in meanwhile. The first
-time a key comes up, the lines for the configuration follow. It shows what is typed on any keyboard of this machine.
+Lists the devices, then shows every key that goes down, repeats (once for each press) or goes up, until Ctrl-C; a box
+may be plugged in meanwhile. The first time a key comes up, the lines for the configuration follow. It shows what is
+typed on any keyboard of this machine.
 """
 
 from __future__ import annotations
@@ -56,6 +57,8 @@ class Watch:
         """By path, also those that could not be opened: each is tried once."""
         self._down_s: dict[tuple[str, int], float] = {}
         """Path and code of the keys that are down: since when."""
+        self._repeating: set[tuple[str, int]] = set()
+        """Those whose repeating has been shown since they went down."""
         self._explained: set[tuple[str, int]] = set()
         """Those whose lines for the configuration have been printed."""
 
@@ -105,9 +108,12 @@ class Watch:
             print(f'"{found.name}" is gone', flush=True)
 
     def _show(self, found: keys.InputDevice, code: int, value: int, at_s: float) -> None:
+        which = (found.path, code)
+        if value == 2 and which in self._repeating:
+            return
+        (self._repeating.add if value == 2 else self._repeating.discard)(which)
         key = self._names.get(code, f"key {code}, which has no name")
         print(f'"{found.name}" {key} {WORDS[value]}', flush=True)
-        which = (found.path, code)
         if value == 1:
             self._down_s[which] = at_s
         if value == 0 and which in self._down_s:
