@@ -93,7 +93,8 @@ def test_header_pins_in_a_profiles_comments(profile: Path) -> None:
     lines = re.findall(r"^gpio = ([^#]+)#(.*)$", profile.read_text(encoding="utf-8"), re.MULTILINE)
     assert len(lines) == 2
     for numbers, comment in lines:
-        gpios = [int(number) for number in re.findall(r"\d+", numbers)]
+        # 0 is no pin.
+        gpios = [int(number) for number in re.findall(r"\d+", numbers) if number != "0"]
         said = [int(pin) for pin in re.findall(r"pin (\d+)", comment)]
         assert said[: len(gpios)] == [HEADER[gpio] for gpio in gpios]
 
@@ -213,6 +214,16 @@ def test_readme_lists_everything() -> None:
     links = {target.rstrip("/") for target in re.findall(r"\]\(([^)#]+)\)", words(HARDWARE / "README.md"))}
     files = {path.name for path in HARDWARE.iterdir()} | {name(path) for path in PROFILES}
     assert files - {"README.md", "__pycache__"} <= links
+
+
+def test_usb_buttons_page_and_rules_name_the_profiles_box() -> None:
+    key = config.load(HARDWARE / "profiles" / "usb-button.toml").panel.key
+    page = words(HARDWARE / "usb-buttons.md")
+    assert f'[panel.key]\n    device = "{key.device}"\n    key = "{key.key}"' in page
+    rule = re.search(
+        r'ATTRS\{idVendor\}=="(\w+)", ATTRS\{idProduct\}=="(\w+)"', words(HARDWARE / "60-voice-appliance.rules")
+    )
+    assert rule is not None and ":".join(rule.groups()) == key.device
 
 
 def test_asound_conf_and_the_udev_rules_use_the_same_names() -> None:
