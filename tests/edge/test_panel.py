@@ -102,6 +102,11 @@ def change_times_s(led: MockPin) -> list[float]:
     return list(itertools.accumulate(held_s for held_s, _ in led.states[1:]))
 
 
+def lines_of(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """What the panel has said."""
+    return [record.getMessage() for record in caplog.records if record.name == panel_module.__name__]
+
+
 def armed_timers() -> int:
     """Timers that would wake the loop."""
     loop: Any = asyncio.get_running_loop()
@@ -122,14 +127,6 @@ async def test_an_edge_reaches_the_loop_with_its_time() -> None:
         assert await told.until(2) == [True, False]
     (_, at_s, source), _ = told.edges
     assert before_s <= at_s <= after_s and source == "button"
-
-
-async def test_a_button_to_3_3_volts() -> None:
-    told = Recorder()
-    async with running(Panel(settings(pull="down"), told)):
-        assert not pin(BUTTON).state
-        pin(BUTTON).drive_high()
-        assert await told.until(1) == [True]
 
 
 async def test_edges_from_the_pin_drivers_thread_are_handed_over() -> None:
@@ -158,21 +155,6 @@ async def test_a_storm_of_edges_costs_one_hand_over_and_loses_neither_its_start_
     assert last == [index % 2 == 0 for index in range(len(last))], "down and up by turns"
     assert last[0] and last[-1]
     assert first_s <= told.edges[0][1] <= told.edges[-1][1]
-
-
-async def test_a_button_that_is_stuck_at_start_is_said_and_is_no_press(caplog: pytest.LogCaptureFixture) -> None:
-    told = Recorder()
-    held = pin(BUTTON)
-    original = held._set_pull
-    # The contact is closed: the pull-up loses.
-    held._set_pull = lambda value: (original(value), held.drive_low())
-    async with running(Panel(settings(), told)):
-        assert "GPIO17 is down at start" in caplog.text
-        assert told.edges == []
-        held.drive_high()
-        assert await told.until(1) == [False]
-        held.drive_low()
-        assert await told.until(2) == [False, True]
 
 
 async def test_an_edge_that_cannot_be_dealt_with_does_not_cost_the_next(caplog: pytest.LogCaptureFixture) -> None:
@@ -224,15 +206,6 @@ async def test_a_dimmed_led_shows_the_brightness() -> None:
         await until(lambda: pin(LED).state == GLOW)
         panel.show(Pattern.LISTENING)
         await until(lambda: pin(LED).state == 1.0)
-
-
-async def test_an_led_without_pwm_shows_its_own_column(factory: MockFactory) -> None:
-    factory.pin_class = MockPin
-    async with running(Panel(settings(kind="led"), Recorder())) as panel:
-        panel.show(Pattern.READY)
-        await until(lambda: pin(LED).state is True)
-        panel.show(Pattern.READY_DARK)
-        await until(lambda: pin(LED).state is False)
 
 
 async def test_an_rgb_led_shows_the_colour() -> None:
