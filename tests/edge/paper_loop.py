@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import selectors
+import time
 from collections.abc import Coroutine
 from typing import Any
 
@@ -12,22 +13,23 @@ GRACE_S = 0.003
 
 
 class PaperLoop(asyncio.SelectorEventLoop):
-    """Real sockets, paper time. ``time()`` starts at the monotonic clock and only ever runs ahead of it."""
+    """Real sockets, paper time. ``time()`` starts at the monotonic clock and moves by jumps alone: how long the machine
+    takes for a step, or what else runs on it, changes nothing."""
 
     def __init__(self) -> None:
-        self._ahead_s = 0.0
+        self._now_s = time.monotonic()
         super().__init__(_Jumping(self))
 
     def time(self) -> float:
-        return super().time() + self._ahead_s
+        return self._now_s
 
     def jump(self, seconds: float) -> None:
         """Let so much time have passed."""
-        self._ahead_s += seconds
+        self._now_s += seconds
 
 
 class _Jumping(selectors.DefaultSelector):
-    """Waits hardly at all, and tells the loop that the rest of the wait is over."""
+    """Waits hardly at all, and tells the loop that the wait is over."""
 
     def __init__(self, loop: PaperLoop) -> None:
         super().__init__()
@@ -37,8 +39,8 @@ class _Jumping(selectors.DefaultSelector):
         ready: list[tuple[selectors.SelectorKey, int]] = super().select(
             timeout if timeout is None else min(timeout, GRACE_S)
         )
-        if not ready and timeout is not None and timeout > GRACE_S:
-            self._loop.jump(timeout - GRACE_S)
+        if not ready and timeout is not None:
+            self._loop.jump(timeout)
         return ready
 
 

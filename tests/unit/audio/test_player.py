@@ -5,7 +5,7 @@ import time
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.audio.earcons import Earcon, earcon
@@ -630,7 +630,6 @@ def deliveries() -> st.SearchStrategy[list[tuple[int, int]]]:
     return st.lists(st.tuples(st.integers(0, 4_000), st.integers(0, 25)), min_size=1, max_size=25)
 
 
-@settings(deadline=None)
 @given(deliveries(), st.sampled_from([0, 60, 200]))
 def test_however_it_arrives_every_sample_sounds_once_in_order(steps: list[tuple[int, int]], prebuffer_ms: int) -> None:
     """Silence may stand between, only after a counted underrun; a fade scales and neither skips nor repeats."""

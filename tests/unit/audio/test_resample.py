@@ -136,7 +136,7 @@ def test_it_agrees_with_soxr(source_hz: int, target_hz: int) -> None:
     assert 10 * math.log10(theirs[middle].var() / difference.var()) >= 75
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.sampled_from(PAIRS), st.lists(st.integers(0, 700), min_size=1, max_size=12), st.integers(0, 2**32 - 1))
 def test_blocks_of_any_size_give_the_same_as_one(pair: tuple[int, int], sizes: list[int], seed: int) -> None:
     samples = np.random.default_rng(seed).integers(-20_000, 20_000, sum(sizes)).astype(np.int16)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Literal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.turn.lights import (
@@ -228,7 +228,6 @@ def test_wake_ups_a_minute(pattern: Pattern, column: Column, most_per_minute: fl
     assert count <= most_per_minute
 
 
-@settings(deadline=None)
 @given(st.sampled_from(Pattern), st.sampled_from(COLUMNS), st.floats(0, 1e6))
 def test_between_two_changes_nothing_changes_that_can_be_seen(pattern: Pattern, column: Column, at_s: float) -> None:
     wait_s = interval_s(pattern, column, at_s)
@@ -283,7 +282,6 @@ conditions = st.builds(
 )
 
 
-@settings(deadline=None)
 @given(conditions)
 def test_the_documented_winner_wins(so: Conditions) -> None:
     shown = arbiter(so)
