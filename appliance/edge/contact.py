@@ -149,7 +149,8 @@ class Contact:
 
     def _ignore(self, device: Any) -> None:
         """An edge that comes after all, long after it was seen, must not count a second time."""
-        if hasattr(device, "when_activated"):
+        # gpiozero warns, in several lines, of a handler that is removed twice.
+        if getattr(device, "when_activated", None) is not None:
             device.when_activated = device.when_deactivated = None
 
     # ------------------------------------------------------------ edges

@@ -102,6 +102,19 @@ async def test_a_button_whose_edges_are_not_reported_works_and_says_so_once(
     assert line.startswith("the button on GPIO17 is looked at every 20 ms") and "nothing is lost" in line
 
 
+async def test_a_driver_that_was_given_up_is_closed_without_a_warning(
+    factory: MockFactory, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    factory.pin_class = DeafPin
+    async with running(Panel(settings("none", ()), Recorder())):
+        pin(BUTTON).drive_low()
+        await until(lambda: bool(lines(caplog)))
+    assert len(lines(caplog, logging.DEBUG)) == 1, "gpiozero warns of a handler that is removed twice"
+    with InputDevice(BUTTON, pull_up=True):
+        pass
+
+
 async def test_a_driver_that_goes_silent_later_is_noticed(caplog: pytest.LogCaptureFixture) -> None:
     told = Recorder()
     async with running(Panel(settings(), told)):

@@ -30,7 +30,11 @@ Wired = Callable[..., PinBench]
 """(pull = "up", dimmed = False): the bench for it."""
 
 
-@pytest.fixture(params=["mock", pytest.param("wired", marks=pytest.mark.hardware)])
+# lgpio's generated code warns of itself when it is imported, and its thread when the chip is closed under it.
+REAL = (pytest.mark.hardware, pytest.mark.filterwarnings("default"))
+
+
+@pytest.fixture(params=["mock", pytest.param("wired", marks=REAL)])
 def wired(request: pytest.FixtureRequest) -> Iterator[Wired]:
     """Each implementation in turn."""
     opened: list[Iterator[PinBench]] = []
