@@ -40,6 +40,11 @@ flicker. Nothing on the box flashes faster than 2.5 Hz."""
 RETRY_S: Final = 2.0
 """Between two attempts to have a vanished pin again, as for every other piece of hardware (design.md, section 2)."""
 
+LONGEST_RETRY_S: Final = 60.0
+"""What that pause doubles to where a pin could not be had at the start. A group that udev sets late, or a program that
+still holds the pin, is over in seconds; a machine without pins stays one, and loading a driver in vain takes it some
+10 ms."""
+
 OnEdge = Callable[[bool, float, str], None]
 """(down, at_s, source): a contact changed at the monotonic time ``at_s``. Called on the loop."""
 
@@ -89,8 +94,8 @@ class Panel:
     """Button, mute switch and light of one box. Build it, ``await run()`` it, show what is to be shown, ``close()`` it.
 
     A part that is not wired, or whose pins cannot be had, does nothing; the second with one line in the log. The box
-    can still be talked to through its control socket. Pins that vanish while it runs are one line, too; they are tried
-    again until they are back.
+    can still be talked to through its control socket. Pins that vanish while it runs are one line, too. Both are tried
+    again until they are there.
     """
 
     def __init__(self, settings: PanelSettings, on_edge: OnEdge) -> None:
@@ -108,7 +113,9 @@ class Panel:
         self._gone: list[Contact] = []
         """Contacts whose pins have vanished and are tried again."""
         self._lamp_gone = False
-        """The LED has vanished together with them."""
+        """The LED is tried again with them."""
+        self._retry_s = RETRY_S
+        """The next pause; grows only before the first success."""
         self._retry_timer: asyncio.TimerHandle | None = None
         self._changed = asyncio.Event()
 
@@ -160,34 +167,44 @@ class Panel:
         button, mute, leds = self._settings.button, self._settings.mute, self._settings.leds
         if not (button.gpio or mute.gpio or leds.kind != "none"):
             return
+        wanted = [
+            Contact(what, settings.gpio, settings.pull, deliver, self._lost)
+            for what, settings, deliver in ((SOURCE, button, self._button), (MUTE_SWITCH, mute, self._switch))
+            if settings.gpio
+        ]
         try:
             makeshift = pins.open_driver()
         except OSError as error:
             log.error("no button and no light: %s", error)
+            self._gone, self._lamp_gone = wanted, leds.kind != "none"
+            self._try_again(self._retry_s)
             return
         if makeshift:
             log.warning("pins: %s", makeshift)
         # The light first: it is what says that the box has power.
         if leds.kind != "none":
-            self._take_lamp(logging.ERROR)
-        if button.gpio:
-            self._take(Contact(SOURCE, button.gpio, button.pull, self._button, self._lost))
-        if mute.gpio:
-            self._take(Contact(MUTE_SWITCH, mute.gpio, mute.pull, self._switch, self._lost))
+            self._lamp_gone = not self._take_lamp(logging.ERROR)
+        for contact in wanted:
+            self._take(contact)
+        if self._gone or self._lamp_gone:
+            self._try_again(self._retry_s)
 
-    def _take_lamp(self, level: int) -> None:
+    def _take_lamp(self, level: int) -> bool:
         leds = self._settings.leds
         try:
             self._lamp = pins.lamp(leds.kind, leds.gpio, leds.active_high)
         except Exception as error:
             # Every pin driver has exceptions of its own. A box without pins can still be talked to by the socket.
             log.log(level, "no light on GPIO%s: %s", ", ".join(map(str, leds.gpio)), _explained(error))
+            return False
+        return True
 
     def _take(self, contact: Contact) -> None:
         try:
             contact.open()
         except Exception as error:
             log.error("no %s on GPIO%d: %s", contact.what, contact.gpio, _explained(error))
+            self._gone.append(contact)
             return
         self._contacts.append(contact)
         self._begin(contact)
@@ -246,8 +263,9 @@ class Panel:
                 self._button(False, time.monotonic())
         self._gone += gone
         self._lamp_gone = self._lamp_gone or (lamp and bool(gone))
-        if self._gone and self._retry_timer is None:
-            self._retry_timer = asyncio.get_running_loop().call_later(RETRY_S, self._retry)
+        if self._gone:
+            self._retry_s = RETRY_S
+            self._try_again(0)
 
     def _lamp_answers(self) -> bool:
         try:
@@ -256,29 +274,40 @@ class Panel:
             return False
         return True
 
-    def _retry(self) -> None:
+    def _try_again(self, longer_by_s: float) -> None:
+        """Have ``_retry`` called after the pause, and the one after that longer by so much."""
+        if self._retry_timer is None:
+            self._retry_timer = asyncio.get_running_loop().call_later(self._retry_s, self._retry, longer_by_s)
+            self._retry_s = min(self._retry_s + longer_by_s, LONGEST_RETRY_S)
+
+    def _retry(self, longer_by_s: float) -> None:
         self._retry_timer = None
         try:
-            if not self._contacts:
+            if not self._contacts and isinstance(self._lamp, NoLamp):
                 # Nothing else of ours depends on the driver's handle of the chip, and it may be void.
                 pins.open_driver_again()
             for contact in self._gone:
                 contact.open()
+            lamp_is_back = self._lamp_gone and self._take_lamp(logging.DEBUG)
         except Exception as error:
             log.debug("pins: %s", _explained(error))
             for contact in self._gone:
                 contact.close()
-            self._retry_timer = asyncio.get_running_loop().call_later(RETRY_S, self._retry)
+            self._try_again(2 * longer_by_s)
             return
         back, self._gone = self._gone, []
         self._contacts += back
-        if self._lamp_gone:
+        names = [contact.what for contact in back]
+        if lamp_is_back:
             self._lamp_gone = False
-            self._take_lamp(logging.DEBUG)
             self._changed.set()
-        log.info("the %s works again", " and ".join(contact.what for contact in back))
+            names.append("light")
+        if names:
+            log.info("the %s %s again", " and ".join(names), "works" if len(names) == 1 else "work")
         for contact in back:
             self._begin(contact)
+        if self._lamp_gone:
+            self._try_again(2 * longer_by_s)
 
     # ------------------------------------------------------------ what the contacts tell
 

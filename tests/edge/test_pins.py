@@ -279,7 +279,7 @@ async def test_a_chip_that_goes_is_one_line_and_comes_back_by_itself(
         monkeypatch.setenv("GPIOZERO_PIN_FACTORY", "mock")
         monkeypatch.setenv("GPIOZERO_MOCK_PIN_CLASS", "mockpwmpin")
         await until(lambda: len(lines(caplog)) == 2)
-        assert lines(caplog)[1] == "the button works again"
+        assert lines(caplog)[1] == "the button and light work again"
         await until(lambda: pin(LED).state == 1.0)
         pin(BUTTON).drive_low()
         assert await told.until(3) == [True, False, True]
@@ -366,3 +366,40 @@ async def test_a_pin_that_is_taken_is_one_line_with_the_fix(caplog: pytest.LogCa
             await until(lambda: pin(LED).state == 1.0)
     (line,) = lines(caplog)
     assert line.startswith("no button on GPIO17: the pin is taken") and "gpioinfo" in line
+
+
+async def test_a_pin_that_is_taken_at_the_start_is_the_buttons_when_it_is_free(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr(panel_module, "RETRY_S", 0.01)
+    told = Recorder()
+    with InputDevice(BUTTON, pull_up=True) as taken:
+        async with running(Panel(settings(), told)) as panel:
+            panel.show(Pattern.LISTENING)
+            await until(lambda: pin(LED).state == 1.0)
+            taken.close()
+            await until(lambda: len(lines(caplog)) == 2)
+            pin(BUTTON).drive_low()
+            assert await told.until(1) == [True]
+    assert lines(caplog)[1:] == ["the button works again"]
+
+
+async def test_a_driver_that_comes_late_brings_button_and_light(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """udev gives the chip its group a moment after the daemon has started."""
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr(panel_module, "RETRY_S", 0.01)
+    monkeypatch.setenv("GPIOZERO_PIN_FACTORY", "no-such-driver")
+    Device.pin_factory = None
+    told = Recorder()
+    async with running(Panel(settings(), told)) as panel:
+        panel.show(Pattern.LISTENING)
+        monkeypatch.setenv("GPIOZERO_PIN_FACTORY", "mock")
+        monkeypatch.setenv("GPIOZERO_MOCK_PIN_CLASS", "mockpwmpin")
+        await until(lambda: len(lines(caplog)) == 2)
+        await until(lambda: pin(LED).state == 1.0)
+        pin(BUTTON).drive_low()
+        assert await told.until(1) == [True]
+    assert lines(caplog)[1:] == ["the button and light work again"]
