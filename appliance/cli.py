@@ -27,6 +27,7 @@ COMMANDS = {
     "devices": "the sound devices as the daemon sees them, and which it would take",
     "keys": "the input devices, and what a button box on USB sends",
     "lights": "everything that the light can say, drawn here and on the box's LED",
+    "clips": "what the box says when a press leads to nothing: list, play, render",
     "config": "check the configuration, or show what is in force",
     "ctl": "watch and drive a running daemon",
 }

@@ -157,6 +157,9 @@ class PanelSettings:
 
     idle_glow: bool
     earcons: bool
+    waiting_tick: bool
+    language: str
+    clips_dir: str
     button: ContactSettings
     mute: ContactSettings
     key: KeySettings

@@ -12,7 +12,8 @@ import signal
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-from appliance.audio.earcons import Earcon, earcon
+from appliance.audio.clips import Clips
+from appliance.audio.earcons import Earcon, earcon, tick
 from appliance.audio.format import frames_from_ms, frames_from_s
 from appliance.audio.microphone import Microphone, MicrophoneClosed, MicrophoneEvent, MicrophoneLost, MicrophoneOpened
 from appliance.audio.player import Player
@@ -34,6 +35,7 @@ from appliance.ledger import DAY_S, Ledger
 from appliance.part_settings import link_settings, retry_times, session_settings, turn_settings
 from appliance.realtime.policy import Policy
 from appliance.reports import Reports
+from appliance.sounds import Sounds
 from appliance.turn import vocabulary as v
 from appliance.turn.allowance import Allowance
 from appliance.turn.lights import Conditions
@@ -86,7 +88,10 @@ class Daemon:
         # A press that bounces is judged up to two debounce times late.
         pending_s = idle_s + (talk.tap_max_ms + 2 * talk.debounce_ms) / 1000
         times = Times(talk.pre_roll_ms / 1000, talk.echo_tail_ms / 1000, idle_s, pending_s)
-        sounds = {sound: earcon(Earcon(sound.value)) for sound in v.Sound} if config.panel.earcons else {}
+        tones = {sound: earcon(Earcon(sound.value)) for sound in v.Sound} if config.panel.earcons else {}
+        self.clips = Clips(config.panel.language, config.panel.clips_dir)
+        ticking = tick() if config.panel.waiting_tick else None
+        self.sounds = Sounds(self.player, self.speaker, self.clips, tones, ticking)
         parts = Parts(
             self.machine,
             self.link,
@@ -97,7 +102,7 @@ class Daemon:
             self.speaker,
             self.tools,
             self.ledger,
-            sounds,
+            self.sounds,
         )
         self.turns = Turns(parts, times, self._publish)
         self.turns.on_change = self._show
@@ -124,6 +129,9 @@ class Daemon:
                 light = group.create_task(self.panel.run(), name="panel")
                 tasks = [group.create_task(part.run(), name=type(part).__name__) for part in parts]
                 tasks.append(group.create_task(self._count_days(), name="days"))
+                if self.config.panel.clips_dir:
+                    # In a thread: a Pi needs a tenth of a second for each.
+                    tasks.append(group.create_task(asyncio.to_thread(self.clips.check), name="clips"))
                 await self._stop.wait()
                 await self._wind_down()
                 for task in tasks:
@@ -161,8 +169,8 @@ class Daemon:
     async def _wind_down(self) -> None:
         self.face.stopping = True
         self._show()
-        speaking = self.machine.state is v.State.SPEAKING
-        self.turns.happens(v.Stop())
+        speaking = self.machine.state is v.State.SPEAKING or self.sounds.saying
+        self.quiet()
         if speaking:
             await asyncio.sleep(STOP_FADE_S)
 
@@ -287,7 +295,8 @@ class Daemon:
         return self.face.status()
 
     def quiet(self) -> None:
-        """``ctl stop``: the reply and the turn end, the daemon does not."""
+        """``ctl stop``: the reply, a clip and the turn end, the daemon does not."""
+        self.sounds.hush()
         self.turns.happens(v.Stop())
 
     def retry(self) -> None:

@@ -99,11 +99,14 @@ class Reports:
             case mic.MicrophoneOpened(name, hz, channels, note):
                 plural = "" if channels == 1 else "s"
                 self._say_opened("microphone", f"{name}, {hz} Hz, {channels} channel{plural}", note)
+                self._turns.microphone_gone = False
                 self._turns.happens(v.MicrophoneReady())
             case mic.MicrophoneLost(reason):
                 self._repeats.log(logging.ERROR, f"no microphone: {reason}", _now_s())
+                self._turns.microphone_gone = True
                 self._turns.happens(v.MicrophoneLost())
             case mic.MicrophoneClosed():
+                self._turns.microphone_gone = False
                 self._turns.happens(v.MicrophoneLost())
             case mic.MicrophoneHole(lost_s):
                 if lost_s >= HOLE_WORTH_A_LINE_S:

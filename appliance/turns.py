@@ -10,14 +10,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-import numpy as np
-import numpy.typing as npt
-
-from appliance.audio.format import s_from_frames
 from appliance.audio.microphone import Microphone
 from appliance.audio.player import Player
 from appliance.audio.speaker import Speaker
@@ -28,7 +24,10 @@ from appliance.edge.tools import Tools
 from appliance.figures import TurnFigures
 from appliance.ledger import Ledger
 from appliance.logs import Repeats
+from appliance.realtime import advice
 from appliance.realtime import session as rt
+from appliance.sounds import Sounds
+from appliance.turn import clips
 from appliance.turn import vocabulary as v
 from appliance.turn.machine import Machine
 
@@ -60,7 +59,7 @@ class Times:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What turns are made with. ``earcons`` maps each sound to its samples; empty when they are switched off."""
+    """What turns are made with."""
 
     machine: Machine
     link: link.Link
@@ -71,7 +70,7 @@ class Parts:
     speaker: Speaker
     tools: Tools
     ledger: Ledger
-    earcons: Mapping[v.Sound, npt.NDArray[np.int16]]
+    sounds: Sounds
 
 
 class Turns:
@@ -93,6 +92,8 @@ class Turns:
         """Turns that have ended."""
         self.warning = False
         """The button has been held nearly too long: the light warns."""
+        self.microphone_gone = False
+        """It was there, or should have been; one that is switched off is not gone."""
         self.on_change: Callable[[], None] = lambda: None
         """Called after anything happened."""
 
@@ -118,7 +119,7 @@ class Turns:
             self._repeats.log(logging.WARNING, "the microphone is off: a press cannot be heard", self._now_s())
             if self._parts.machine.state in (v.State.SENDING, v.State.WAITING):
                 # What was asked before is answered; going on with it is not possible.
-                self._play_earcon(v.Sound.ERROR)
+                self._parts.sounds.say(clips.Clip.MUTED, v.Sound.ERROR)
                 return
         self.happens(v.Press(at_s))
 
@@ -130,7 +131,7 @@ class Turns:
             minutes = max(1, round(rest_s / 60))
             said = f"resting: the hour's audio is used up (limits.audio_s_per_hour); back in {minutes} min"
             self._repeats.log(logging.WARNING, said, self._now_s())
-            self._play_earcon(v.Sound.SORRY)
+            self._parts.sounds.say(clips.Clip.WAIT, v.Sound.SORRY)
             self.on_change()
 
     def end_conversation(self) -> None:
@@ -158,6 +159,7 @@ class Turns:
         """The box stops: no timer and no tool is left behind."""
         if self._timer is not None:
             self._timer.cancel()
+        self._parts.sounds.close()
         self._abort_tools()
 
     def _now_s(self) -> float:
@@ -176,6 +178,9 @@ class Turns:
         if wanted:
             self._timer = asyncio.get_running_loop().call_at(min(wanted), self._wake)
         pending = self._parts.machine.state in (v.State.SENDING, v.State.WAITING)
+        # While the microphone is still live (a tap) a tick would be sent as the person's words, or cut a hole in them.
+        awaited = pending and self._parts.utterance.ended
+        self._parts.sounds.await_answer(awaited, held=self._parts.machine.button_down)
         self._parts.utterance.keep_between(self._times.pending_s if pending else self._times.idle_s)
         # While nobody's words are wanted the microphone may lag behind, which costs little; a press ends that at once.
         wanted_in = (v.State.LISTENING, v.State.SENDING, v.State.WAITING)
@@ -217,6 +222,7 @@ class Turns:
             case v.ResumeUtterance(at_s):
                 self.warning = False
                 parts.utterance.resume(at_s - self._times.pre_roll_s)
+                self._end_clip()
                 parts.utterance.not_before(parts.speaker.audible_until_s + self._times.echo_tail_s)
             case v.EndUtterance(at_s):
                 if self.figures.ended_s is None or parts.machine.state is v.State.SENDING:
@@ -227,7 +233,11 @@ class Turns:
             case v.RewindUtterance():
                 parts.utterance.rewind()
                 parts.link.kick()
+            case v.CutUtterance():
+                parts.utterance.cut()
+                parts.link.kick()
             case v.OpenUplink():
+                self._end_clip()
                 parts.uplink.open()
                 parts.link.kick()
             case v.StartSilence():
@@ -249,12 +259,13 @@ class Turns:
                 self._tool_task = asyncio.get_running_loop().create_task(self._run_tools(calls))
             case v.AbortTools():
                 self._abort_tools()
-            case v.PlayEarcon(sound):
-                self._play_earcon(sound)
+            case v.PlayEarcon(sound, ended):
+                self._sound(sound, ended)
             case v.WarnLongHold():
                 self.warning = True
             case v.HintHold():
                 log.info("the button was let go at once: keep it pressed while you speak")
+                parts.sounds.say(clips.Clip.HOLD, v.Sound.SORRY)
             case v.ReportJam():
                 log.warning("the button is stuck: what was said is sent, further presses count after it is released")
 
@@ -312,19 +323,45 @@ class Turns:
         self._heard_s = heard_s
         asyncio.get_running_loop().call_later(PROGRESS_S, self._watch_playback)
 
-    def _play_earcon(self, sound: v.Sound) -> None:
-        samples = self._parts.earcons.get(sound)
-        if samples is None or self._parts.speaker.device is None:
-            # Kept for a speaker that comes back, a day's sounds would all be heard at once.
+    def _sound(self, sound: v.Sound, ended: v.Outcome | None) -> None:
+        """A tone, or where there is something to be done, the words that say so."""
+        parts = self._parts
+        clip = None
+        if ended is not None:
+            clip = clips.of_turn(ended, self._advice(), microphone_gone=self.microphone_gone)
+        elif sound is v.Sound.ERROR:
+            clip = clips.of_press(muted=parts.microphone.is_closed, microphone_gone=self.microphone_gone)
+        if clip is not None:
+            parts.sounds.say(clip, sound)
             return
-        self._parts.player.earcon(samples)
-        if sound is v.Sound.LISTENING:
+        length_s = parts.sounds.tone(sound)
+        if sound is v.Sound.LISTENING and length_s:
             # The microphone is live already: zeros take the place of our own sound, so that it is never taken for
             # speech; but what is said from EARCON_MASK_S after the press on is never touched.
-            end_s = self._parts.speaker.audible_until_s
-            begin_s, last_s = end_s - s_from_frames(samples.size), self.figures.pressed_s + EARCON_MASK_S
+            end_s = parts.speaker.audible_until_s
+            begin_s, last_s = end_s - length_s, self.figures.pressed_s + EARCON_MASK_S
             if begin_s < last_s:
-                self._parts.utterance.mask(begin_s, min(end_s, last_s))
+                parts.utterance.mask(begin_s, min(end_s, last_s))
+
+    def _advice(self) -> clips.Clip | None:
+        """What the connection's last failure asks for; None: it has not failed."""
+        policy = self._parts.link.policy
+        if policy.verdict is None:
+            return None
+        shown = policy.fault(self._now_s()) is not None
+        return clips.Clip(advice.of(policy.verdict, shown=shown).value)
+
+    def _end_clip(self) -> None:
+        """What is said from now on may leave: a clip ends, and neither it nor its echo is sent.
+
+        In ``hold`` that is not before the press has proved to be one, so that who taps at the button in haste hears
+        the hint to its end. And a press that the link is about to refuse unheard leaves the clip as it is, for it says
+        why.
+        """
+        parts = self._parts
+        if parts.sounds.saying and not parts.link.refuses:
+            parts.sounds.hush()
+            parts.utterance.not_before(parts.speaker.audible_until_s + self._times.echo_tail_s)
 
     async def _run_tools(self, calls: tuple[v.ToolCall, ...]) -> None:
         try:

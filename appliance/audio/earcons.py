@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from enum import Enum
 from functools import cache
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -47,6 +48,23 @@ _CONTOURS: dict[Earcon, tuple[tuple[float, float, float], ...]] = {
 }
 
 
+TICK_HZ: Final = 1000.0
+"""Between the tones of the earcons, and quickest to fall away from them: one short stroke, no melody."""
+
+TICK_MS: Final = 25.0
+TICK_PEAK: Final = 1_029
+"""-30 dBFS, 18 dB below an earcon: heard in a quiet room by who listens for it, lost in a noisy one, where the light
+says the same. Where the microphone hears the speaker at -12 dB, it is at -42 dBFS there."""
+
+
+@cache
+def tick() -> npt.NDArray[np.int16]:
+    """Once every few seconds while an answer is awaited: int16 mono at ``WIRE_HZ``, read-only, faded at both ends."""
+    samples = to_int16(_tone(TICK_HZ, TICK_HZ, TICK_MS, overtone=0.0) * np.float32(TICK_PEAK / PEAK))
+    samples.flags.writeable = False
+    return samples
+
+
 @cache
 def earcon(name: Earcon) -> npt.NDArray[np.int16]:
     """The samples of an earcon: int16 mono at ``WIRE_HZ``, at most 150 ms, starting and ending at zero, read-only.
@@ -58,15 +76,15 @@ def earcon(name: Earcon) -> npt.NDArray[np.int16]:
     return samples
 
 
-def _tone(from_hz: float, to_hz: float, length_ms: float) -> npt.NDArray[np.float32]:
+def _tone(from_hz: float, to_hz: float, length_ms: float, overtone: float = OVERTONE) -> npt.NDArray[np.float32]:
     """A glide with one overtone and faded ends, float32 at int16 scale."""
     frames = frames_from_ms(length_ms)
     if from_hz == 0:
         return np.zeros(frames, dtype=np.float32)
     pitch_hz = np.linspace(from_hz, to_hz, frames)
     phase = 2 * np.pi * np.cumsum(pitch_hz) / WIRE_HZ
-    tone: npt.NDArray[np.float32] = (np.sin(phase) + OVERTONE * np.sin(2 * phase)).astype(np.float32)
-    tone *= PEAK / (1 + OVERTONE)
+    tone: npt.NDArray[np.float32] = (np.sin(phase) + overtone * np.sin(2 * phase)).astype(np.float32)
+    tone *= PEAK / (1 + overtone)
     edge = fade_in(frames_from_ms(EDGE_MS))
     tone[: edge.size] *= edge
     tone[-edge.size :] *= edge[::-1]

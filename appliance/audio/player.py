@@ -171,7 +171,8 @@ class Player:
         self.on_change()
 
     def earcon(self, samples: npt.NDArray[np.int16]) -> None:
-        """Play ``samples``, whose edges are faded already: on a reply that sounds, ahead of one that does not.
+        """Play ``samples``, a tone or a clip, whose edges are faded already: on a reply that sounds, ahead of one
+        that does not, which waits for its end.
 
         The gate does not matter. A second earcon follows the first.
         """
@@ -220,6 +221,15 @@ class Player:
         self._open = False
         self._sounding = False
         self._restart_count()
+
+    def hush(self) -> bool:
+        """Forget every earcon; replies stay.
+
+        True if some of one is on its way to the card: then let the host flush and call ``rewind(0)``, as for ``drop``.
+        """
+        on_its_way = self._mixer.sounding
+        self._mixer.clear()
+        return on_its_way
 
     def rewind(self, back_ms: float = 200) -> None:
         """What was taken and not played is lost (the host is gone, or was flushed): queue it again.

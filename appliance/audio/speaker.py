@@ -178,6 +178,12 @@ class Speaker:
             self._cut()
             self._player.rewind(0)
 
+    def hush(self) -> None:
+        """Earcons and clips end: what sounds fades out in 5 ms. A reply goes on, or starts all the sooner."""
+        if self._player.hush():
+            self._cut()
+            self._player.rewind(0)
+
     # ------------------------------------------------------------ called by the sound host
 
     def opened(self, opened: wire.Opened) -> None:
@@ -191,7 +197,9 @@ class Speaker:
         self._player.rewind(RESUME_MS)
 
     def lost(self, reason: str) -> None:
-        """There is none now. The player keeps what it holds."""
+        """There is none now. The player keeps the replies it holds; a tone or a clip would say later what is no more
+        so."""
+        self._player.hush()
         self._queue_end_s = min(self._queue_end_s, time.monotonic())
         self.device = None
         self._on_event(SpeakerLost(reason))

@@ -67,6 +67,13 @@ class Utterance:
             self._stretches[-1].end_s = at_s
             self._advance()
 
+    def cut(self) -> None:
+        """The microphone is gone: an end still to come is where its sound ended. Nothing happens without an end."""
+        last = self._stretches[-1] if self._stretches else None
+        if last is not None and last.end is None and last.end_s is not None and self._ring.end > 0:
+            last.end_s = min(last.end_s, self._ring.time_at(self._ring.end))
+            self._advance()
+
     def resume(self, start_s: float) -> None:
         """The same utterance goes on from ``start_s``; nothing is read twice, an end still to come is called off."""
         if not self._stretches:

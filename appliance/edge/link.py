@@ -130,6 +130,10 @@ class Link:
         self._demand = Demand(wanted=settings.always)
         self._supply = Supply(next_audio, audio_sent, self._outcome)
         self._pressed = False
+        self._pressed_s = float("-inf")
+        """When somebody last asked for a session, or an attempt."""
+        self._refused_until_s = float("-inf")
+        """While latched: from when on a press may have its attempt."""
         self._wake = asyncio.Event()
         self._unasked = False
         """An attempt is due that no turn asked for: a probe, a key that has changed, ``retry``."""
@@ -144,15 +148,22 @@ class Link:
         conversation = self._conversation
         return conversation.session if conversation is not None and conversation.session.ready else None
 
+    @property
+    def refuses(self) -> bool:
+        """``want()`` now would be answered with Failed at once, without an attempt (ruling 13)."""
+        return self.state is LinkState.LATCHED and self._now_s() < self._refused_until_s
+
     def want(self) -> None:
         """A turn needs a session now. In RETRYING this skips the backoff, in LATCHED it is one attempt."""
         self._demand.wanted = self._demand.busy = self._pressed = True
+        self._pressed_s = self._now_s()
         self._wake.set()
 
     def retry(self) -> None:
         """One attempt now, also if no turn wants a session. Nothing to do while there is one, or an attempt."""
         if self.state not in (LinkState.CONNECTING, LinkState.OPEN):
             self._unasked = self._pressed = True
+            self._pressed_s = self._now_s()
             self._wake.set()
 
     def release(self, proven: bool = False) -> None:
@@ -241,6 +252,7 @@ class Link:
     async def _latch(self, decision: Decision, was_open: bool) -> None:
         """Wait for a press, for a changed key, or for the time of a probe; the last two make their own attempt."""
         self._demand.wanted = self._demand.busy = self._pressed = False
+        self._refused_until_s = decision.asked_s
         self._enter(LinkState.LATCHED)
         self._on_event(Failed(decision.verdict, was_open))
         watches_key = decision.verdict.class_ is Class.KEY
@@ -249,7 +261,7 @@ class Link:
             return self._pressed or (watches_key and self._credential_stamp() != self._stamp)
 
         while await self._until(go_on, decision.automatic_s, look_s=KEY_LOOK_S if watches_key else None):
-            if not self._pressed or self._now_s() >= decision.asked_s:
+            if not self._pressed or self._pressed_s >= decision.asked_s:
                 break
             self._demand.wanted = self._demand.busy = self._pressed = False
             self._on_event(Failed(decision.verdict, was_open=False))

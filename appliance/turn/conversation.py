@@ -119,7 +119,7 @@ class Conversation:
         self.drop_reply(cancel=True)
         self.do(v.CloseTurn(self.number, outcome))
         if sound is not None:
-            self.do(v.PlayEarcon(sound))
+            self.do(v.PlayEarcon(sound, outcome))
         self.deadlines.clear()
         self.turn = Turn(0.0, service_ends=False)
         return State.READY

@@ -108,7 +108,7 @@ TABLE: Final[Mapping[State, Mapping[type[v.Event] | Deadline, Rule | Ignored]]] 
         v.ReplyDrained: _NOT_PLAYING,
         v.ToolsFinished: Ignored("tools run only after the person has finished (ruling 7)"),
         v.MicrophoneReady: _FACT,
-        v.MicrophoneLost: Ignored("what was heard before is still sent; stale_s ends a tail that never comes"),
+        v.MicrophoneLost: Rule(rules.tail_lost, (_S,)),
         **dict.fromkeys(Deadline, _UNARMED),
         Deadline.LONG_PRESS: Rule(rules.long_press, (_L,)),
         Deadline.STALE: Rule(rules.stale, (_R, _L)),

@@ -473,3 +473,9 @@ def link_failed(c: Conversation, _: v.LinkFailed, now_s: float) -> State:
 
 def microphone_lost(c: Conversation, _: v.MicrophoneLost, now_s: float) -> State:
     return c.abandon(Outcome.NO_MICROPHONE, Sound.SORRY)
+
+
+def tail_lost(c: Conversation, _: v.MicrophoneLost, now_s: float) -> State:
+    """What was heard is still sent; a tail that is not there by now never comes."""
+    c.do(v.CutUtterance())
+    return State.SENDING

@@ -277,6 +277,11 @@ class EndUtterance(Effect):
 
 
 @dataclass(frozen=True, slots=True)
+class CutUtterance(Effect):
+    """Nothing more will be heard: the utterance, which has ended, ends with what is there of its tail."""
+
+
+@dataclass(frozen=True, slots=True)
 class RewindUtterance(Effect):
     """Nothing of the utterance counts as sent any more."""
 
@@ -359,9 +364,10 @@ class SendToolOutputs(Effect):
 
 @dataclass(frozen=True, slots=True)
 class PlayEarcon(Effect):
-    """A short sound for the person."""
+    """A short sound for the person. ``ended``: the turn ended so, and words may take its place; None: none did."""
 
     sound: Sound
+    ended: Outcome | None = None
 
 
 @dataclass(frozen=True, slots=True)
