@@ -71,8 +71,11 @@ def test_a_child_on_the_button_with_a_bad_key() -> None:
     async def hammering() -> None:
         async with Service(scenario=refusing(4001)) as service, running(Rig(settings(service.url))) as rig:
             for _ in range(600):
+                attempts, refuses = len(service.connections), rig.link.refuses
                 rig.link.want()
                 await asyncio.sleep(0.1)
+                assert not (refuses and len(service.connections) > attempts), "it said that it would refuse"
+                assert refuses or len(service.connections) > attempts or rig.state() is not LinkState.LATCHED
             assert 10 <= len(service.connections) <= 13, "a minute of ten presses a second: one attempt per 5 s"
 
     on_paper(hammering())

@@ -13,7 +13,7 @@ import pytest
 
 from appliance import config
 from appliance.audio.format import frames_from_s
-from appliance.audio.microphone import MicrophoneHole, MicrophoneLost, MicrophoneOpened
+from appliance.audio.microphone import MicrophoneClosed, MicrophoneHole, MicrophoneLost, MicrophoneOpened
 from appliance.audio.speaker import SpeakerLost
 from appliance.daemon import Daemon
 from appliance.edge.link import Opened
@@ -253,3 +253,17 @@ def test_a_device_that_comes_and_goes_fills_no_journal(caplog: pytest.LogCapture
 
     on_bench(story)
     assert 0 < len(caplog.records) <= 10
+
+
+def test_muted_right_after_a_release_the_question_is_sent_without_its_tail() -> None:
+    async def story(bench: Bench) -> None:
+        line = bench.connect()
+        await bench.hold(1)
+        await bench.passes(0.1)
+        assert bench.state() is State.SENDING
+        bench.daemon.reports.on_microphone(MicrophoneClosed())
+        await asyncio.sleep(0.1)
+        assert bench.state() is State.WAITING and line.sent_of(ev.InputAudioBufferCommit) == 1
+        assert bench.daemon.turns.figures.said_s == pytest.approx(0.3 + 1 + 0.1, abs=0.03)
+
+    on_bench(story, talk__mode="hold")

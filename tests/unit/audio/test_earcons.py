@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from appliance.audio.earcons import Earcon, earcon
+from appliance.audio.earcons import Earcon, earcon, tick
 from appliance.audio.format import WIRE_HZ, ms_from_frames
 from appliance.audio.levels import (
     SILENCE_DBFS,
@@ -50,6 +50,18 @@ def test_contours_differ() -> None:
     assert abs(ends(Earcon.SENT)) < 15
     middle = earcon(Earcon.ERROR)
     assert not middle[middle.size // 2 - 200 : middle.size // 2 + 200].any()
+
+
+def test_a_tick_is_one_soft_stroke_unlike_any_earcon() -> None:
+    samples = tick()
+    assert samples.dtype == np.int16 and 10 <= ms_from_frames(samples.size) <= 30
+    assert abs(int(samples[0])) < 10 and abs(int(samples[-1])) < 10
+    assert all(peak_dbfs(samples) < peak_dbfs(earcon(name)) - 15 for name in Earcon), "soft"
+    assert 400 < pitch_hz(samples) < 1_500
+    spectrum = np.abs(np.fft.rfft(samples.astype(float), WIRE_HZ)) ** 2
+    assert spectrum[380:1_520].sum() / spectrum.sum() > 0.98
+    assert all(samples.size < earcon(name).size / 1.9 for name in Earcon)
+    assert tick() is samples and not samples.flags.writeable
 
 
 def test_made_once_and_never_changed() -> None:

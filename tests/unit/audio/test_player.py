@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.audio.earcons import Earcon, earcon
+from appliance.audio.earcons import Earcon, earcon, tick
 from appliance.audio.format import WIRE_HZ, frames_from_ms
 from appliance.audio.player import (
     FADE_FRAMES,
@@ -486,6 +486,47 @@ def test_a_reply_waits_for_the_earcon_before_it() -> None:
     length = earcon(Earcon.LISTENING).size
     assert np.array_equal(card.sound[:length], earcon(Earcon.LISTENING))
     assert area_ms(card.sound[length:]) == pytest.approx(295, abs=0.1)
+
+
+@pytest.mark.parametrize("late_ms", range(0, 60, 10))
+def test_a_tick_is_over_before_the_first_sample_of_a_reply(late_ms: int) -> None:
+    """Whatever is already on its way to the card when the reply comes."""
+    player = Player()
+    card = Card(player)
+    player.earcon(tick())
+    card.run(late_ms)
+    player.append("a", constant(300).tobytes())
+    player.end("a")
+    player.play()
+    card.run(500)
+    assert np.array_equal(card.sound[: tick().size], tick())
+    assert area_ms(card.sound[tick().size :]) == pytest.approx(295, abs=0.1)
+
+
+def test_a_clip_that_is_hushed_is_gone_and_the_reply_behind_it_starts() -> None:
+    player, card = playing()
+    player.earcon(constant(4_000, 8_000))
+    player.append("a", constant(300).tobytes())
+    player.end("a")
+    card.run(100)
+    assert player.hush()
+    card.flush()
+    player.rewind(0)
+    card.heard.clear()
+    card.run(500)
+    assert area_ms(card.sound) == pytest.approx(295, abs=0.1) and not (card.sound == 8_000).any()
+
+
+def test_hushing_what_has_not_sounded_takes_nothing_from_the_card() -> None:
+    player, card = playing()
+    assert not player.hush()
+    player.append("a", constant(300).tobytes())
+    card.run(50)
+    player.earcon(constant(100))
+    assert not player.hush()
+    player.end("a")
+    card.run(400)
+    assert area_ms(card.sound) == pytest.approx(295, abs=0.1)
 
 
 def test_an_earcon_does_not_tear_a_reply_that_waits_for_its_next_samples() -> None:

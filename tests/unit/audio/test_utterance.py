@@ -269,6 +269,27 @@ def test_a_hole_at_the_end_does_not_keep_it_waiting() -> None:
     assert utterance.complete
 
 
+def test_a_tail_that_never_comes_is_given_up_and_nothing_else() -> None:
+    microphone = Microphone()
+    microphone.hear(1.0)
+    utterance = Utterance(microphone.ring)
+    utterance.cut()
+    start_s = microphone.now_s - PRE_ROLL_S
+    utterance.begin(start_s)
+    microphone.hear(1.0)
+    utterance.cut()
+    assert not utterance.ended, "a press that still lasts has no tail"
+    utterance.end(microphone.now_s + 0.2)
+    microphone.hear(0.1)
+    heard = read_all(utterance)
+    assert not utterance.complete
+    utterance.cut()
+    assert utterance.complete and heard.size == frames_from_s(1.4)
+    microphone.hear(1.0)
+    utterance.cut()
+    assert utterance.complete and read_all(utterance).size == 0
+
+
 def test_a_press_before_the_microphone_was_ever_heard() -> None:
     microphone = Microphone()
     utterance = Utterance(microphone.ring)

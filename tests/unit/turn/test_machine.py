@@ -618,3 +618,12 @@ class TestNothingIsStuck:
         box.passes(1)
         box.happens(v.MicrophoneLost())
         assert box.outcomes == [Outcome.NO_MICROPHONE] and box.sounds[-1] is Sound.SORRY
+
+    def test_lost_while_the_tail_is_awaited_the_question_ends_with_what_is_there(self) -> None:
+        box = Box(Mode.HOLD)
+        box.hold()
+        assert not box.did(v.CutUtterance)
+        box.happens(v.MicrophoneLost())
+        assert box.state() is State.SENDING and len(box.did(v.CutUtterance)) == 1
+        box.happens(v.UtteranceSent())
+        assert box.state() is State.WAITING and not box.outcomes
