@@ -26,6 +26,7 @@ def turn_settings(config: Config) -> v.TurnSettings:
         max_hold_warning_s=talk.max_hold_warning_s,
         no_speech_s=talk.no_speech_s,
         stale_s=talk.stale_s,
+        keep_s=talk.keep_s,
         answer_s=talk.answer_s,
         nudge_s=talk.nudge_s,
         settle_s=talk.settle_ms / 1000,

@@ -34,7 +34,7 @@ from appliance.turn.machine import Machine
 log = logging.getLogger(__name__)
 
 PROGRESS_S: Final = 1.0
-"""How often playing is looked after; a tenth of the shortest sensible talk.no_progress_s."""
+"""How often playing and sending are looked after; a tenth of the shortest sensible talk.no_progress_s."""
 
 SILENCE_RETRY_S: Final = 0.01
 """How soon the writer is asked again for zeros that it has not taken: far below the pace of the zeros themselves."""
@@ -87,6 +87,8 @@ class Turns:
         self._underruns = 0
         self._repeats = Repeats(log)
         self._heard_s = 0.0
+        self._sending_s = 0.0
+        """When the machine was told last that something of an utterance left."""
         self._farewell = False
         self.ended = 0
         """Turns that have ended."""
@@ -401,6 +403,9 @@ class Turns:
             self.figures.first_append_s = self._now_s()
         if self._parts.uplink.finished:
             self.happens_later()
+        elif self._now_s() - self._sending_s >= PROGRESS_S:
+            self._sending_s = self._now_s()
+            self.happens(v.SendingProgress(s_from_frames(self._parts.utterance.available_frames)))
 
     def happens_later(self) -> None:
         """Look whether a turn's last sample has left; not from within the machine."""

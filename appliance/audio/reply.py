@@ -28,6 +28,8 @@ class Reply:
     """Frames the card has taken; runs backwards only in ``rewind``."""
     written_most: int = 0
     """The furthest ``written`` ever was."""
+    gaps: int = 0
+    """Times that it ran dry."""
     ended: bool = False
     """The service has said that this was all."""
     truncated: bool = False

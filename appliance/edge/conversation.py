@@ -6,13 +6,14 @@ The link (``link.py``) opens the connection, gives it to a ``Conversation``, and
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from appliance.edge.dial import LinkSettings, close_failure
+from appliance.edge.dial import LinkSettings, close_failure, unacknowledged_bytes
 from appliance.errors import ProtocolError
 from appliance.realtime import codec, events
 from appliance.realtime.retry import Failure, What
@@ -32,6 +33,15 @@ RECYCLE_IDLE_S: Final = 10.0
 
 OUTBOX_EVENTS: Final = 256
 """Control events that may wait for the network. A turn makes about ten; a fuller box means that nothing leaves."""
+
+
+ENOUGH_UNDER_WAY_BYTES: Final = 32 * 1024
+"""Audio waits in the microphone's memory, not in the kernel's, while so much is under way. More would keep pings behind
+it for longer than ping_timeout_s on a slow line (at 100 kbit/s this is 2.6 s), and let an utterance count as sent that
+has hardly begun to leave. Less would not fill a line with a long way: it is half a second of speech in base64."""
+
+ROOM_LOOK_S: Final = 0.02
+"""Between two looks whether there is room again, which nobody announces. An idle or a quick line is never looked at."""
 
 
 @dataclass(slots=True)
@@ -78,6 +88,12 @@ class Conversation:
         self._writable = asyncio.Event()
         self._close_reason: str | None = None
         self._overdue: tuple[Failure, float] | None = None
+        self._under_way_bytes = 0
+        """When it was looked at last."""
+        self._moved_s = 0.0
+        """When that changed last."""
+        self._received_s = 0.0
+        """When the service was heard last."""
 
     def send(self, *outgoing: events.ClientEvent) -> None:
         """Queue control events, in order, ahead of further audio."""
@@ -101,7 +117,7 @@ class Conversation:
         ends: list[SessionOver] = []
         try:
             async with asyncio.TaskGroup() as group:
-                for part in (self._read(), self._write(), self._look_after()):
+                for part in (self._read(), self._write(), self._look_after(), self._keep_alive()):
                     group.create_task(part)
         except* SessionOver as overs:
             ends = [end for end in overs.exceptions if isinstance(end, SessionOver)]
@@ -124,6 +140,7 @@ class Conversation:
         try:
             while True:
                 message = await self._connection.recv()
+                self._received_s = _now_s()
                 try:
                     event = codec.decode(message)
                 except ProtocolError as fault:
@@ -178,14 +195,29 @@ class Conversation:
                     raise SessionOver(self._overdue[0])
                 while self._outbox:
                     await self._send(self._outbox.popleft())
-                if session.ready and (audio := self._supply.next_audio()) is not None:
+                crowded = session.ready and self._crowded()
+                if session.ready and not crowded and (audio := self._supply.next_audio()) is not None:
                     await self._send(session.append(audio))
                     self._writable.set()
                     self._supply.audio_sent()
-                await self._writable.wait()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(ROOM_LOOK_S if crowded else None):
+                        await self._writable.wait()
         except ConnectionClosed:
             # The reader knows why, and says it.
             await asyncio.Event().wait()
+
+    def _crowded(self) -> bool:
+        """Enough is under way. Raises SessionOver when nothing of it has arrived for ``send_timeout_s``."""
+        under_way_bytes = unacknowledged_bytes(self._connection)
+        if under_way_bytes != self._under_way_bytes:
+            self._under_way_bytes, self._moved_s = under_way_bytes, _now_s()
+        if under_way_bytes < ENOUGH_UNDER_WAY_BYTES:
+            return False
+        if _now_s() - self._moved_s >= self._settings.send_timeout_s:
+            self._connection.transport.abort()
+            raise SessionOver(Failure(What.SEND_STUCK))
+        return True
 
     async def _send(self, event: events.ClientEvent) -> None:
         _log_event(">", event)
@@ -196,6 +228,27 @@ class Conversation:
             # Only an abort frees a connection whose write buffer is full; close() would wait behind it.
             self._connection.transport.abort()
             raise SessionOver(Failure(What.SEND_STUCK)) from None
+
+    async def _keep_alive(self) -> None:
+        """Ask for a pong now and then. Whatever else arrives is as good: the pong stands in the queue behind it."""
+        from websockets.exceptions import ConnectionClosed
+
+        settings = self._settings
+        try:
+            while True:
+                await asyncio.sleep(settings.ping_interval_s)
+                pong = asyncio.ensure_future(await self._connection.ping())
+                asked_s = _now_s()
+                while not pong.done():
+                    left_s = max(asked_s, self._received_s) + settings.ping_timeout_s - _now_s()
+                    if left_s <= 0:
+                        self._connection.transport.abort()
+                        raise SessionOver(Failure(What.NO_PONG))
+                    await asyncio.wait({pong}, timeout=left_s)
+                await pong
+        except ConnectionClosed:
+            # The reader knows why, and says it.
+            await asyncio.Event().wait()
 
     async def _look_after(self) -> None:
         """What only time brings about: settings that are never confirmed, an idle or an old session."""

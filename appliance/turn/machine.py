@@ -44,6 +44,7 @@ _NO_TURN: Final = Ignored("no turn is open; the session lets through nothing of 
 _UNARMED: Final = Ignored("this deadline is never set in this state, and every turn's end clears all")
 _FACT: Final = Ignored("only a fact, noted for the next press")
 _SENT_ONCE: Final = Ignored("only an ended utterance that is still leaving can finish leaving")
+_LEFTOVER: Final = Ignored("the zeros, or what a live microphone heard since; no deadline waits for them")
 _NOT_PLAYING: Final = Ignored("the report of a sound that has been flushed since")
 _KEPT: Final = Ignored("the question is complete; losing the microphone takes nothing from it")
 _ALREADY_OPEN: Final = Ignored("a press that is down cannot go down; another source's press is not the owner's")
@@ -59,8 +60,9 @@ TABLE: Final[Mapping[State, Mapping[type[v.Event] | Deadline, Rule | Ignored]]] 
         v.LinkFailed: _FACT,
         v.MicrophoneReady: _FACT,
         v.MicrophoneLost: _FACT,
-        **dict.fromkeys((v.UtteranceSent, v.SpeechBegan, v.SpeechEnded, v.ReplyBegan, v.ReplyAudio), _NO_TURN),
-        **dict.fromkeys((v.ReplyEnded, v.ReplyAudible, v.PlaybackProgress, v.ReplyDrained, v.ToolsFinished), _NO_TURN),
+        **dict.fromkeys((v.UtteranceSent, v.SendingProgress, v.SpeechBegan, v.SpeechEnded), _NO_TURN),
+        **dict.fromkeys((v.ReplyBegan, v.ReplyAudio, v.ReplyEnded, v.ReplyAudible), _NO_TURN),
+        **dict.fromkeys((v.PlaybackProgress, v.ReplyDrained, v.ToolsFinished), _NO_TURN),
         **dict.fromkeys(Deadline, _UNARMED),
     },
     _L: {
@@ -69,6 +71,7 @@ TABLE: Final[Mapping[State, Mapping[type[v.Event] | Deadline, Rule | Ignored]]] 
         v.Lifted: Rule(rules.lifted, (_L,)),
         v.Stop: Rule(rules.stop, (_R,)),
         v.UtteranceSent: _SENT_ONCE,
+        v.SendingProgress: Rule(rules.sending_listening, (_L,)),
         v.LinkReady: Rule(rules.link_ready, (_L,)),
         v.LinkLost: Rule(rules.link_lost, (_L, _R)),
         v.LinkFailed: Rule(rules.link_failed, (_R,)),
@@ -95,6 +98,7 @@ TABLE: Final[Mapping[State, Mapping[type[v.Event] | Deadline, Rule | Ignored]]] 
         v.Lifted: Rule(rules.lifted, (_S,)),
         v.Stop: Rule(rules.stop, (_R,)),
         v.UtteranceSent: Rule(rules.utterance_sent, (_W, _P, _R)),
+        v.SendingProgress: Rule(rules.sending_goes_on, (_S,)),
         v.LinkReady: Rule(rules.link_ready, (_S,)),
         v.LinkLost: Rule(rules.link_lost, (_S, _R)),
         v.LinkFailed: Rule(rules.link_failed, (_R,)),
@@ -119,6 +123,7 @@ TABLE: Final[Mapping[State, Mapping[type[v.Event] | Deadline, Rule | Ignored]]] 
         v.Lifted: Rule(rules.lifted, (_W,)),
         v.Stop: Rule(rules.stop, (_R,)),
         v.UtteranceSent: _SENT_ONCE,
+        v.SendingProgress: _LEFTOVER,
         v.LinkReady: Ignored("a new session is always announced by the loss of the old one first"),
         v.LinkLost: Rule(rules.link_lost, (_S, _R)),
         v.LinkFailed: Rule(rules.link_failed, (_R,)),
@@ -148,6 +153,7 @@ TABLE: Final[Mapping[State, Mapping[type[v.Event] | Deadline, Rule | Ignored]]] 
         v.Lifted: Ignored("no deadline runs that a press could reach"),
         v.Stop: Rule(rules.stop, (_R,)),
         v.UtteranceSent: _SENT_ONCE,
+        v.SendingProgress: _LEFTOVER,
         v.LinkReady: Ignored("the answer that plays belongs to the session before; nothing is replayed once heard"),
         v.LinkLost: Rule(rules.link_lost_speaking, (_P, _R)),
         v.LinkFailed: Rule(rules.link_lost_speaking, (_P, _R)),

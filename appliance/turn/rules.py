@@ -157,6 +157,23 @@ def utterance_sent(c: Conversation, _: v.UtteranceSent, now_s: float) -> State:
     return proceed(c, now_s)
 
 
+def sending_listening(c: Conversation, event: v.SendingProgress, now_s: float) -> State:
+    """On a slow line the service hears everything so much later: it has not missed what it was not sent."""
+    if Deadline.NO_SPEECH in c.deadlines:
+        late_s = c.turn.pressed_s + c.settings.no_speech_s + event.behind_s
+        c.set(Deadline.NO_SPEECH, max(c.deadlines[Deadline.NO_SPEECH], late_s))
+    return State.LISTENING
+
+
+def sending_goes_on(c: Conversation, _: v.SendingProgress, now_s: float) -> State:
+    """A question that is leaving is not stale, however slowly it leaves, within the time that is kept for it."""
+    settings, ended_s = c.settings, c.turn.ended_s
+    if ended_s is not None and Deadline.STALE in c.deadlines:
+        until_s = min(now_s + settings.no_progress_s, ended_s + settings.keep_s)
+        c.set(Deadline.STALE, max(c.deadlines[Deadline.STALE], until_s))
+    return State.SENDING
+
+
 def tell_the_end(c: Conversation, now_s: float) -> None:
     """All is said, and no reply has begun: have the service notice."""
     turn = c.turn

@@ -88,6 +88,7 @@ class TurnSettings:
     max_hold_warning_s: float
     no_speech_s: float
     stale_s: float
+    keep_s: float
     answer_s: float
     nudge_s: float
     settle_s: float
@@ -141,6 +142,13 @@ class Stop(Event):
 @dataclass(frozen=True, slots=True)
 class UtteranceSent(Event):
     """The last sample of the ended utterance has been handed to the connection."""
+
+
+@dataclass(frozen=True, slots=True)
+class SendingProgress(Event):
+    """Some of the utterance left; sent about once a second. ``behind_s``: seconds of it that are heard and have not."""
+
+    behind_s: float
 
 
 @dataclass(frozen=True, slots=True)

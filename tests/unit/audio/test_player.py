@@ -180,16 +180,27 @@ def test_hold_fades_out_and_play_goes_on_there() -> None:
 def test_starts_ends_and_gaps_do_not_click() -> None:
     """A constant is the hardest case: every edge is a full step unless it is faded."""
     player, card = playing()
-    for _ in range(5):
-        player.append("a", constant(100).tobytes())
-        card.run(250)
+    for length_ms in (100, 100, 120, 240, 480):
+        player.append("a", constant(length_ms).tobytes())
+        card.run(length_ms + 150)
     player.end("a")
     card.run(100)
     assert steepest(card.sound) <= FADE_STEP
-    assert area_ms(card.sound) == pytest.approx(475, abs=0.1)
+    assert area_ms(card.sound) == pytest.approx(1015, abs=0.1)
     assert player.underruns == 5
     assert card.events[1] == ReplyUnderran("a", 1)
-    assert card.events[-1] == ReplyDrained("a", frames_from_ms(500))
+    assert card.events[-1] == ReplyDrained("a", frames_from_ms(1040))
+
+
+def test_a_reply_that_arrives_too_slowly_goes_on_in_ever_longer_pieces() -> None:
+    player, card = playing(prebuffer_ms=60)
+    for _ in range(500):
+        player.append("a", constant(8).tobytes())
+        card.run(20)
+    player.end("a")
+    card.run(2000)
+    assert player.underruns <= 6
+    assert area_ms(card.sound) == pytest.approx(4000, abs=10 * player.underruns)
 
 
 def test_after_an_underrun_the_prebuffer_fills_again() -> None:

@@ -17,6 +17,7 @@ TIMES = v.TurnSettings(
     max_hold_warning_s=5.0,
     no_speech_s=6.0,
     stale_s=15.0,
+    keep_s=40.0,
     answer_s=20.0,
     nudge_s=2.0,
     settle_s=0.2,

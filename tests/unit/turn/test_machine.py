@@ -554,6 +554,46 @@ class TestLostSessions:
         box.passes(TIMES.stale_s + TIMES.release_tail_s)
         assert box.outcomes == [Outcome.STALE] and box.sounds[-1] is Sound.SORRY
 
+    def test_what_is_leaving_slowly_is_not_stale(self) -> None:
+        box = Box(Mode.HOLD)
+        box.hold(10.0)
+        for left_s in range(19, 0, -1):
+            box.passes(1.0)
+            box.happens(v.SendingProgress(float(left_s)))
+        assert box.state() is State.SENDING
+        box.happens(v.UtteranceSent())
+        assert box.state() is State.WAITING
+
+    def test_a_line_that_is_much_too_slow_is_given_up_in_the_end(self) -> None:
+        box = Box(Mode.HOLD)
+        box.hold()
+        for _ in range(int(TIMES.keep_s) + 1):
+            box.passes(1.0)
+            box.happens(v.SendingProgress(30.0))
+        assert box.outcomes == [Outcome.STALE] and box.sounds[-1] is Sound.SORRY
+
+    def test_a_line_that_stops_moving_is_given_up(self) -> None:
+        box = Box(Mode.HOLD)
+        box.hold()
+        box.passes(TIMES.stale_s - 1)
+        box.happens(v.SendingProgress(1.0))
+        box.passes(TIMES.no_progress_s)
+        assert box.outcomes == [Outcome.STALE]
+
+    def test_nobody_is_taken_for_silent_whose_words_are_still_under_way(self) -> None:
+        box = Box(Mode.TAP)
+        box.press()
+        box.release()
+        behind_s = 0.0
+        for _ in range(9):
+            box.passes(1.0)
+            behind_s += 0.6
+            box.happens(v.SendingProgress(behind_s))
+        assert box.state() is State.LISTENING
+        box.passes(behind_s)
+        box.passes(TIMES.no_speech_s)
+        assert box.outcomes == [Outcome.NO_SPEECH]
+
     def test_a_held_button_is_never_stale(self) -> None:
         box = Box(Mode.HOLD, link=False)
         box.press()

@@ -132,6 +132,11 @@ class World(RuleBasedStateMachine):
     def utterance_sent(self) -> None:
         self.happens(v.UtteranceSent())
 
+    @precondition(lambda self: self.turn_open and self.link_up)
+    @rule(behind_s=st.sampled_from([0.0, 2.0, 50.0]))
+    def some_of_it_left(self, behind_s: float) -> None:
+        self.happens(v.SendingProgress(behind_s))
+
     @precondition(lambda self: self.playing)
     @rule(event=st.sampled_from([v.ReplyAudible, v.ReplyDrained]), back=st.integers(0, 2))
     def speaker(self, event: type[v.ReplyAudible | v.ReplyDrained], back: int) -> None:
