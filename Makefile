@@ -4,6 +4,7 @@
 #   make test     every test
 #   make check    format, lint, types, import contracts
 #   make bench    what it costs: processor, memory, start-up, latencies
+#   make soak     half an hour of questions and troubles; ARGS='--minutes 5 --seed 7' for another
 #   make format   lets ruff rewrite
 #   make clean    removes what set-up made
 
@@ -24,7 +25,7 @@ READY := $(VENV)/.ready-$(notdir $(realpath $(PYTHON)))
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input \
 	--only-binary=numpy,pyaudio,systemd-python,evdev --editable
 
-.PHONY: demo test check bench format clean setup packages
+.PHONY: demo test check bench soak format clean setup packages
 .DELETE_ON_ERROR:
 
 demo: $(READY)
@@ -42,6 +43,9 @@ check: $(READY)-dev
 
 bench: $(READY)-test
 	$(BIN)/python -m tests.bench $(ARGS)
+
+soak: $(READY)-test
+	$(BIN)/python -m tests.soak $(ARGS)
 
 format: $(READY)-dev
 	$(BIN)/ruff format .

@@ -115,6 +115,7 @@ class Face:
             "speaker": _device(parts.speaker.device),
             "muted_by": ", ".join(self._buttons.muted_by) or None,
             "volume": round(parts.player.volume),
+            "tasks": len(asyncio.all_tasks()),
         }
 
     def close(self) -> None:

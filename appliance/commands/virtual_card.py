@@ -94,13 +94,7 @@ class VirtualCard:
         try:
             (self._folder / "alsa.conf").write_text(ALSA_CONFIGURATION, encoding="utf-8")
             self._start_server(address)
-            self.plug_speaker()
-            self._load("micfeed", *NULL_SINK, "sink_name=micfeed", "channels=1")
-            # Who uses the default device is moved to the next one when it goes, whatever rescue-streams says.
-            self._load("other", *NULL_SINK, "sink_name=other")
-            self._pactl("set-default-sink", "other")
-            self._pactl("set-default-source", "other.monitor")
-            self.plug_microphone()
+            self._plug_all()
         except BaseException:
             self.close()
             raise
@@ -145,10 +139,16 @@ class VirtualCard:
         self._unload("speaker")
 
     def kill_server(self) -> None:
-        """The whole card is gone, as if pulled out; only ``close`` remains."""
+        """The whole card is gone, as if pulled out; ``restart_server`` plugs it in again."""
         if self._server is not None:
             self._server.kill()
             self._server.wait()
+            self._modules.clear()
+
+    def restart_server(self) -> None:
+        """After ``kill_server``: both devices are there again. Its thread must live as long as the card, too."""
+        self._start_server(self._folder / "native")
+        self._plug_all()
 
     # ------------------------------------------------------------ the room around it
 
@@ -190,6 +190,15 @@ class VirtualCard:
         raise UnavailableError("the virtual sound card has no echo: its server did not take the loopback")
 
     # ------------------------------------------------------------ inside
+
+    def _plug_all(self) -> None:
+        self.plug_speaker()
+        self._load("micfeed", *NULL_SINK, "sink_name=micfeed", "channels=1")
+        # Who uses the default device is moved to the next one when it goes, whatever rescue-streams says.
+        self._load("other", *NULL_SINK, "sink_name=other")
+        self._pactl("set-default-sink", "other")
+        self._pactl("set-default-source", "other.monitor")
+        self.plug_microphone()
 
     def _start_server(self, address: Path) -> None:
         # Otherwise what is unplugged lives on: its streams are moved to another source, a monitor for example.

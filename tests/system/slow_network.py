@@ -41,19 +41,40 @@ class SlowNetwork:
     def __init__(self, port: int, line: Line, seed: int = 1) -> None:
         """``port``: where the service listens on 127.0.0.1."""
         self.line = line
+        self.moves = asyncio.Event()
+        """Cleared: nothing passes any more, and no connection ends, as if the air were gone."""
+        self.moves.set()
         self.passed_bytes = 0
         self._target = port
         self._random = random.Random(seed)
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self.port = 0
+        """Where a box connects to."""
 
     async def __aenter__(self) -> SlowNetwork:
+        await self.listen()
+        return self
+
+    async def listen(self) -> None:
+        """Take connections, at the same port as before; those of before ``refuse`` have gone on."""
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         # Before listen(): a connection inherits it, and it bounds the window that the box is offered.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, HELD_BYTES)
-        listener.bind(("127.0.0.1", 0))
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", self.port))
+        self.port = listener.getsockname()[1]
         self._server = await asyncio.start_server(self._connected, sock=listener, limit=SEGMENT_BYTES)
-        return self
+
+    def refuse(self) -> None:
+        """New connections are refused until ``listen``."""
+        assert self._server is not None
+        self._server.close()
+
+    def cut(self) -> None:
+        """Every connection is reset."""
+        for task in self._tasks:
+            task.cancel()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -63,13 +84,6 @@ class SlowNetwork:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    @property
-    def port(self) -> int:
-        """Where a box connects to."""
-        assert self._server is not None
-        port: int = self._server.sockets[0].getsockname()[1]
-        return port
 
     def url(self, direct: str) -> str:
         """The service's own address, led through here."""
@@ -103,6 +117,7 @@ class SlowNetwork:
                 while under_way:
                     at_s, segment = under_way[0]
                     await asyncio.sleep(at_s - loop.time())
+                    await self.moves.wait()
                     under_way.popleft()
                     if not segment:
                         sink.write_eof()
