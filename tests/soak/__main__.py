@@ -42,6 +42,12 @@ RECOVERY_S = 12.0
 TURN_LIMIT_S = 75.0
 """No chain of deadlines with the shipped times is longer: keep_s to send a question, answer_s, and what is heard."""
 
+SETTLE_S = 0.2
+"""After the last command, before descriptors are counted."""
+
+BARGE_IN_TO_SPEECH_S = 0.35
+"""After a press that interrupts an answer: echo_tail_ms, what the card still plays, and people's 100 ms."""
+
 ANSWER = Reply(tone_ms=700)
 KINDS = ("hold", "hold", "tap", "impatient", "barge-in")
 
@@ -96,7 +102,11 @@ class Soak:
             await self._is_ready_again()
         for each in self.run.asked[first:]:
             if each.verdict == "unexplained" or each.lost_words:
-                print(f"\n{len(self.run.asked)}: {each.kind}, {each.outcome}, {each.missing_ms} ms missing", flush=True)
+                turn = self._world.box.turns[-1]["turn"] if self._world.box.turns else 0
+                print(
+                    f"\nby turn {turn}: {each.kind}, {each.outcome}, {each.missing_ms} ms missing, {trouble}",
+                    flush=True,
+                )
         if trouble is None:
             await self._sample()
 
@@ -172,7 +182,7 @@ class Soak:
         if await self._press(pressed) is None:
             await box.ask("release")
             return
-        await asyncio.sleep(PRESS_TO_SPEECH_S)
+        await asyncio.sleep(BARGE_IN_TO_SPEECH_S)
         await self._speak()
         await box.ask("release")
 
@@ -222,6 +232,8 @@ class Soak:
             record.turns.clear()
             record.replies.clear()
         status = await self._world.box.status()
+        # The box may not have closed its end of that connection yet.
+        await asyncio.sleep(SETTLE_S)
         family = self._world.box.family()
         if status["link"] == "open" and status["state"] == "ready" and len(family) == 3:
             self.run.samples.append(take_sample(family, status["tasks"]))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import statistics
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -64,6 +65,8 @@ class Sample:
     threads: int
     tasks: int
     processes: int
+    kinds: Mapping[str, int] = field(default_factory=dict)
+    """How many descriptors of which process lead to what."""
 
 
 @dataclass(slots=True)
@@ -92,7 +95,8 @@ class Run:
         for name in ("descriptors", "threads", "tasks", "processes"):
             before, after = _middle(begun, name), _middle(ended, name)
             if before != after:
-                yield f"{name}: {before:g} became {after:g}"
+                which = f" ({_changed(begun, ended)})" if name == "descriptors" else ""
+                yield f"{name}: {before:g} became {after:g}{which}"
 
     def lines(self) -> Iterator[str]:
         """The report."""
@@ -150,14 +154,28 @@ class Run:
 
 def take_sample(family: dict[int, str], tasks: int) -> Sample:
     """Of these processes now. Raises OSError if one of them ends meanwhile."""
-    resident_kb = descriptors = threads = 0
-    for process_id in family:
+    resident_kb = threads = 0
+    kinds: Counter[str] = Counter()
+    for process_id, what in family.items():
         status = Path(f"/proc/{process_id}/status").read_text()
         fields = dict(line.split(":", 1) for line in status.splitlines())
         resident_kb += int(fields["VmRSS"].removesuffix("kB"))
         threads += int(fields["Threads"])
-        descriptors += len(list(Path(f"/proc/{process_id}/fd").iterdir()))
-    return Sample(resident_kb / 1024, descriptors, threads, tasks, len(family))
+        for descriptor in Path(f"/proc/{process_id}/fd").iterdir():
+            # One that is closed meanwhile is none.
+            with contextlib.suppress(FileNotFoundError):
+                kinds[f"{what} {descriptor.readlink().name.partition(':')[0]}"] += 1
+    return Sample(resident_kb / 1024, kinds.total(), threads, tasks, len(family), kinds)
+
+
+def _changed(begun: Sequence[Sample], ended: Sequence[Sample]) -> str:
+    """Which kinds of descriptors there are more or fewer of."""
+    names = sorted({name for sample in (*begun, *ended) for name in sample.kinds})
+    counts = [
+        (name, *(statistics.median(each.kinds.get(name, 0) for each in window) for window in (begun, ended)))
+        for name in names
+    ]
+    return ", ".join(f"{name} {before:g} to {after:g}" for name, before, after in counts if before != after)
 
 
 def _middle(samples: Sequence[Sample], name: str) -> float:

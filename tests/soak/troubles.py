@@ -155,15 +155,14 @@ async def _stopped_daemon(world: World, seconds: float) -> None:
 
 
 async def _hogs(_: World, seconds: float) -> None:
-    hogs = []
+    hog = (sys.executable, "-c", "while True: pass")
+    hogs = [await asyncio.create_subprocess_exec(*hog) for _ in range(2 * (os.cpu_count() or 1))]
     try:
-        for _ in range(2 * (os.cpu_count() or 1)):
-            hogs.append(await asyncio.create_subprocess_exec(sys.executable, "-c", "while True: pass"))
         await asyncio.sleep(2 * seconds)
     finally:
-        for hog in hogs:
-            hog.kill()
-            await hog.wait()
+        for process in hogs:
+            process.kill()
+            await process.wait()
 
 
 def _clock(step_s: float) -> Callable[[World, float], Awaitable[None]]:
