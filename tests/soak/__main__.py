@@ -45,6 +45,9 @@ TURN_LIMIT_S = 75.0
 SETTLE_S = 0.2
 """After the last command, before descriptors are counted."""
 
+SORRY_S = 0.6
+"""Nobody speaks while the box says sorry, and what is said then is not sent (half duplex): the earcon, and its echo."""
+
 BARGE_IN_TO_SPEECH_S = 0.35
 """After a press that interrupts an answer: echo_tail_ms, what the card still plays, and people's 100 ms."""
 
@@ -109,6 +112,7 @@ class Soak:
                 )
         if trouble is None:
             await self._sample()
+        await asyncio.sleep(SORRY_S)
 
     async def _strike(self, trouble: Trouble, after_s: float, lasts_s: float) -> None:
         await asyncio.sleep(after_s)
@@ -217,7 +221,9 @@ class Soak:
         """Of what was said, in what the service heard of it last."""
         record = next(each for each in reversed(self._world.service.connections) if each.audio_bytes)
         audio = record.audio[heard_before.get(id(record), 0) - _forgotten(record.audio_bytes, len(record.audio)) :]
-        heard = np.frombuffer(audio[: len(audio) // 2 * 2], dtype="<i2")
+        # Silence in front: where only the first word is missing, the others must still be found.
+        front = np.zeros(self._said.size, dtype=np.int16)
+        heard = np.concatenate((front, np.frombuffer(audio[: len(audio) // 2 * 2], dtype="<i2")))
         found = [find(said, heard, WIRE_HZ) for said in (self._said, _half_a_sample_later(self._said))]
         if not any(each.correlation for each in found):
             return 1000 * self._said.size / WIRE_HZ
