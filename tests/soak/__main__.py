@@ -210,12 +210,16 @@ class Soak:
             return
         for turn in box.turns[turns_before:]:
             outcome = turn["outcome"]
-            if kind == "barge-in" and outcome == Outcome.INTERRUPTED.value:
-                # What was wanted: the answer was there, and was interrupted by a person.
+            interrupted = outcome == Outcome.INTERRUPTED.value and kind in ("barge-in", "impatient")
+            if interrupted:
+                # The answer was there, and a person cut it short: wanted, or by a tap that came a moment too late.
                 outcome = Outcome.ANSWERED.value
             missing_ms = self._missing_ms(heard_before) if turn["outcome"] == Outcome.ANSWERED.value else None
             end_s = turn["end_to_audible_s"] if turn["outcome"] == Outcome.ANSWERED.value else None
             self.run.asked.append(Asked(kind, outcome, troubles, missing_ms, turn["underruns"], light_s, end_s))
+            if interrupted and kind == "impatient":
+                # What such a tap opened is no question.
+                break
 
     def _missing_ms(self, heard_before: dict[int, int]) -> float:
         """Of what was said, in what the service heard of it last."""

@@ -95,8 +95,8 @@ class Run:
         for name in ("descriptors", "threads", "tasks", "processes"):
             before, after = _middle(begun, name), _middle(ended, name)
             if before != after:
-                which = f" ({_changed(begun, ended)})" if name == "descriptors" else ""
-                yield f"{name}: {before:g} became {after:g}{which}"
+                which = _changed(begun, ended) if name == "descriptors" else ""
+                yield f"{name}: {before:g} became {after:g}" + (f" ({which})" if which else "")
 
     def lines(self) -> Iterator[str]:
         """The report."""
