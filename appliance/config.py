@@ -99,6 +99,11 @@ class TalkSettings:
     tool_reply_s: float
     no_progress_s: float
     append_ms: int
+    follow_up_s: float
+    open_unanswered: int
+    open_conversation_s: float
+    open_rest_s: float
+    open_rest_max_s: float
 
 
 @dataclass(frozen=True, slots=True)

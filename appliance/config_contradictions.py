@@ -31,6 +31,9 @@ def contradictions(config: Config) -> Iterator[tuple[tuple[KeyPath, ...], str]]:
     if talk.mode == "auto" and talk.tap_max_ms < talk.min_hold_ms:
         text = f"must not be less than talk.min_hold_ms ({talk.min_hold_ms})"
         yield (("talk", "tap_max_ms"), ("talk", "min_hold_ms")), text
+    if talk.open_rest_s > talk.open_rest_max_s:
+        text = f"must not be more than talk.open_rest_max_s ({talk.open_rest_max_s:g})"
+        yield (("talk", "open_rest_s"), ("talk", "open_rest_max_s")), text
     if link.backoff_first_s > link.backoff_cap_s:
         text = f"must not be more than link.backoff_cap_s ({link.backoff_cap_s:g})"
         yield (("link", "backoff_first_s"), ("link", "backoff_cap_s")), text

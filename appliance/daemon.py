@@ -14,7 +14,9 @@ from typing import Any, Final
 
 from appliance.audio.clips import Clips
 from appliance.audio.earcons import Earcon, earcon, tick
-from appliance.audio.format import frames_from_ms, frames_from_s
+from appliance.audio.format import frames_from_ms, frames_from_s, s_from_frames
+from appliance.audio.gate import DECISION_S, FRAME
+from appliance.audio.host_process import GATHER_S
 from appliance.audio.microphone import Microphone, MicrophoneClosed, MicrophoneEvent, MicrophoneLost, MicrophoneOpened
 from appliance.audio.player import Player
 from appliance.audio.ring import Ring
@@ -31,8 +33,9 @@ from appliance.edge.link import Link, LinkEvent
 from appliance.edge.panel import Panel
 from appliance.edge.transcripts import Transcripts
 from appliance.face import Face
+from appliance.hands_free import BATCH_FRAMES, HandsFree
 from appliance.ledger import DAY_S, Ledger
-from appliance.part_settings import link_settings, retry_times, session_settings, turn_settings
+from appliance.part_settings import link_settings, restraint_settings, retry_times, session_settings, turn_settings
 from appliance.realtime.policy import Policy
 from appliance.reports import Reports
 from appliance.sounds import Sounds
@@ -48,6 +51,9 @@ RING_SLACK_MS: Final = 100
 """Kept beyond the pre-roll while idle: a press is looked at a little after it happened, and its pre-roll must still be
 there."""
 
+GATE_LATE_S: Final = DECISION_S + GATHER_S + BATCH_FRAMES * s_from_frames(FRAME)
+"""So much later than a press is a voice noticed at most; its beginning, and the pre-roll, must still be there."""
+
 STOP_FADE_S: Final = 0.1
 """What a reply gets to fade when the box stops (ruling 18)."""
 
@@ -62,10 +68,8 @@ class Daemon:
         """``credential`` replaces the configured key (the demo's own service takes any)."""
         self.config = config
         talk, speaker = config.talk, config.speaker
-        self.ring = Ring(
-            frames_from_s(talk.keep_s) + frames_from_ms(RING_SLACK_MS),
-            idle_frames=frames_from_ms(talk.pre_roll_ms + RING_SLACK_MS),
-        )
+        idle_s = (talk.pre_roll_ms + RING_SLACK_MS) / 1000 + (GATE_LATE_S if talk.mode == "open" else 0.0)
+        self.ring = Ring(frames_from_s(talk.keep_s) + frames_from_ms(RING_SLACK_MS), frames_from_s(idle_s))
         self.machine = Machine(turn_settings(config))
         self.uplink = Uplink(talk.append_ms)
         self.utterance = Utterance(self.ring)
@@ -84,7 +88,6 @@ class Daemon:
             credential_stamp=self._credential_stamp,
         )
         self.ledger = Ledger(Allowance(config.limits.audio_s_per_hour), Transcripts(config.transcripts))
-        idle_s = (talk.pre_roll_ms + RING_SLACK_MS) / 1000
         # A press that bounces is judged up to two debounce times late.
         pending_s = idle_s + (talk.tap_max_ms + 2 * talk.debounce_ms) / 1000
         times = Times(talk.pre_roll_ms / 1000, talk.echo_tail_ms / 1000, idle_s, pending_s)
@@ -106,12 +109,22 @@ class Daemon:
         )
         self.turns = Turns(parts, times, self._publish)
         self.turns.on_change = self._show
-        self.microphone.on_audio = self.turns.heard_block
+        self.hands_free = self._hands_free(parts) if talk.mode == "open" else None
+        """None where a press is needed."""
+        self.microphone.on_audio = (self.hands_free or self.turns).heard_block
         self.reports = Reports(parts, self.turns, self._publish)
         self.buttons = Buttons(ButtonTimes(talk.debounce_ms / 1000, talk.max_hold_s), self)
         self.panel = Panel(config.panel, self.buttons.edge)
         self.keys = Keys(config.panel.key, self.buttons.edge, self._on_keys)
-        self.face = Face(parts, self.turns, self.buttons, self.panel, self._publish, idle_glow=config.panel.idle_glow)
+        self.face = Face(
+            parts,
+            self.turns,
+            self.buttons,
+            self.panel,
+            self._publish,
+            idle_glow=config.panel.idle_glow,
+            hands_free=self.hands_free,
+        )
         self.control = ControlServer(config.control.socket_path, self, captions=config.control.captions)
         self._stop = asyncio.Event()
         self._changed = asyncio.Event()
@@ -182,6 +195,11 @@ class Daemon:
 
     def _credential_stamp(self) -> object:
         return credentials.stamp(self.config.credentials.key_file)
+
+    def _hands_free(self, parts: Parts) -> HandsFree:
+        return HandsFree(
+            parts, self.turns, self.ring, restraint_settings(self.config), self.config.talk.echo_tail_ms / 1000
+        )
 
     def _offered_tools(self) -> list[tools.Tool]:
         """What the configuration lets the model ask for."""

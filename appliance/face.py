@@ -14,6 +14,7 @@ from appliance.audio.wire import Opened
 from appliance.buttons import Buttons
 from appliance.edge.link import LinkState
 from appliance.edge.panel import Panel
+from appliance.hands_free import HandsFree
 from appliance.turn import vocabulary as v
 from appliance.turn.lights import Conditions, Fault, Pattern, arbiter
 from appliance.turns import Parts, Turns
@@ -34,6 +35,7 @@ class Face:
         publish: Callable[[dict[str, Any]], None],
         *,
         idle_glow: bool,
+        hands_free: HandsFree | None,
     ) -> None:
         self._parts = parts
         self._turns = turns
@@ -41,6 +43,8 @@ class Face:
         self._panel = panel
         self._publish = publish
         self._idle_glow = idle_glow
+        self._hands_free = hands_free
+        """None where a press is needed."""
         self._timer: asyncio.TimerHandle | None = None
         self._shown: dict[str, Any] = {}
         self.stopping = False
@@ -70,7 +74,7 @@ class Face:
         return Conditions(
             stopping=self.stopping,
             muted=bool(self._buttons.muted_by),
-            listening=state is v.State.LISTENING,
+            listening=state in (v.State.LISTENING, v.State.EXPECTING),
             hold_ending=self._turns.warning,
             speaking=state is v.State.SPEAKING,
             faults=frozenset(faults),
@@ -79,7 +83,8 @@ class Face:
             connecting=link_state is LinkState.CONNECTING,
             retrying=link_state is LinkState.RETRYING,
             ready=parts.machine.microphone_ready,
-            resting=parts.ledger.rest_s(now_s) > 0,
+            inviting=self._hands_free is not None and self._hands_free.inviting,
+            resting=self._rest_s(now_s) > 0,
             idle_glow=self._idle_glow,
         )
 
@@ -109,7 +114,7 @@ class Face:
             "turn": parts.machine.number,
             "last_turn": self._turns.last,
             "totals": asdict(parts.ledger.totals(now_s)),
-            "rest_s": round(parts.ledger.rest_s(now_s)),
+            "rest_s": round(self._rest_s(now_s)),
             "fault": verdict.line if verdict is not None else None,
             "microphone": _device(parts.microphone.device),
             "speaker": _device(parts.speaker.device),
@@ -122,6 +127,11 @@ class Face:
         """The box stops: no timer is left behind."""
         if self._timer is not None:
             self._timer.cancel()
+
+    def _rest_s(self, now_s: float) -> float:
+        """Seconds until the box talks again, whichever limit was reached; 0: it does now."""
+        radio_s = 0.0 if self._hands_free is None else self._hands_free.rest_s
+        return max(self._parts.ledger.rest_s(now_s), radio_s)
 
     def _look_again(self) -> None:
         self._timer = None

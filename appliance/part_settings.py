@@ -10,6 +10,7 @@ from appliance.edge.dial import LinkSettings
 from appliance.realtime import events
 from appliance.realtime.policy import Times as PolicyTimes
 from appliance.turn import vocabulary as v
+from appliance.turn.restraint import RestraintSettings
 
 
 def turn_settings(config: Config) -> v.TurnSettings:
@@ -32,6 +33,19 @@ def turn_settings(config: Config) -> v.TurnSettings:
         settle_s=talk.settle_ms / 1000,
         tool_reply_s=talk.tool_reply_s,
         no_progress_s=talk.no_progress_s,
+        follow_up_s=talk.follow_up_s,
+    )
+
+
+def restraint_settings(config: Config) -> RestraintSettings:
+    """How long a room may talk with the box where no button is needed."""
+    talk = config.talk
+    return RestraintSettings(
+        unanswered=talk.open_unanswered,
+        conversation_s=talk.open_conversation_s,
+        rest_s=talk.open_rest_s,
+        rest_max_s=talk.open_rest_max_s,
+        turn_s=talk.max_hold_s + talk.stale_s + talk.answer_s,
     )
 
 

@@ -98,6 +98,10 @@ class Turns:
         """It was there, or should have been; one that is switched off is not gone."""
         self.on_change: Callable[[], None] = lambda: None
         """Called after anything happened."""
+        self.on_press: Callable[[], None] = lambda: None
+        """Called before a press is acted on."""
+        self.on_close: Callable[[v.Outcome], None] = lambda outcome: None
+        """Called when a turn has ended, before its session may be closed."""
 
     # ------------------------------------------------------------ the machine
 
@@ -113,6 +117,7 @@ class Turns:
 
     def press(self, at_s: float) -> None:
         """A press that counts. While the hour's allowance is used up it is answered, and opens nothing."""
+        self.on_press()
         rest_s = self._parts.ledger.rest_s(self._now_s())
         if rest_s and self._parts.machine.state is not v.State.LISTENING:
             self._refuse_to_talk(rest_s)
@@ -129,12 +134,16 @@ class Turns:
         """A press ends the answer that plays; what was asked before is answered."""
         if self._parts.machine.state is v.State.SPEAKING:
             self.happens(v.Stop())
-        if self._parts.machine.state is v.State.READY:
+        if self._parts.machine.state in (v.State.READY, v.State.EXPECTING):
             minutes = max(1, round(rest_s / 60))
             said = f"resting: the hour's audio is used up (limits.audio_s_per_hour); back in {minutes} min"
             self._repeats.log(logging.WARNING, said, self._now_s())
             self._parts.sounds.say(clips.Clip.WAIT, v.Sound.SORRY)
             self.on_change()
+
+    def excuse(self, sound: v.Sound) -> None:
+        """Tell somebody who spoke, and cannot be answered now, that it was in vain."""
+        self._play_earcon(sound)
 
     def end_conversation(self) -> None:
         """The session is closed when this turn is over, its last words heard. A press before that takes it back: the
@@ -185,7 +194,7 @@ class Turns:
         self._parts.sounds.await_answer(awaited, held=self._parts.machine.button_down)
         self._parts.utterance.keep_between(self._times.pending_s if pending else self._times.idle_s)
         # While nobody's words are wanted the microphone may lag behind, which costs little; a press ends that at once.
-        wanted_in = (v.State.LISTENING, v.State.SENDING, v.State.WAITING)
+        wanted_in = (v.State.LISTENING, v.State.SENDING, v.State.WAITING, v.State.EXPECTING)
         self._parts.microphone.attentive = self._parts.machine.state in wanted_in
         self.on_change()
 
@@ -294,8 +303,12 @@ class Turns:
         # The next turn's answer is held until its own PlayReply.
         parts.player.hold()
         parts.link.release(proven=outcome is v.Outcome.ANSWERED)
-        if self._farewell and outcome is not v.Outcome.INTERRUPTED and session is not None:
-            parts.link.close("the conversation was ended")
+        self.on_close(outcome)
+        if self._farewell and outcome is not v.Outcome.INTERRUPTED:
+            if session is not None:
+                parts.link.close("the conversation was ended")
+            if parts.machine.state is v.State.EXPECTING:
+                self._pending.append(v.Stop())
         self._farewell = False
         self.warning = False
 

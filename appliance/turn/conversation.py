@@ -87,9 +87,10 @@ class Conversation:
         for deadline in deadlines:
             self.deadlines.pop(deadline, None)
 
-    def open_turn(self, pressed_s: float, now_s: float) -> State:
+    def open_turn(self, pressed_s: float, now_s: float, *, by_voice: bool = False) -> State:
+        """``by_voice``: nobody pressed; the person has been speaking since ``pressed_s``."""
         settings = self.settings
-        tap = settings.mode is Mode.TAP
+        tap = settings.mode in (Mode.TAP, Mode.OPEN)
         self.number += 1
         self.turn = Turn(pressed_s, service_ends=tap)
         self.deadlines.clear()
@@ -99,8 +100,9 @@ class Conversation:
         else:
             self.open_uplink()
         if tap:
-            # Only where the hand is free again is a sound needed to say "speak" (ruling 22).
-            self.do(v.PlayEarcon(Sound.LISTENING))
+            if not by_voice:
+                # Only where the hand is free again is a sound needed to say "speak" (ruling 22).
+                self.do(v.PlayEarcon(Sound.LISTENING))
             self.set(Deadline.NO_SPEECH, now_s + settings.no_speech_s)
         self.bound_hold(pressed_s)
         return State.LISTENING
@@ -123,6 +125,13 @@ class Conversation:
         self.deadlines.clear()
         self.turn = Turn(0.0, service_ends=False)
         return State.READY
+
+    def expect_more(self, now_s: float) -> State:
+        """After a turn that went well: in ``OPEN`` the same person may go on for a while (ruling 6)."""
+        if self.settings.mode is not Mode.OPEN or not self.microphone_ready:
+            return State.READY
+        self.set(Deadline.FOLLOW_UP, now_s + self.settings.follow_up_s)
+        return State.EXPECTING
 
     def abandon(self, outcome: Outcome, sound: Sound | None = None) -> State:
         """Give up an utterance of which the service may hold a part (ruling 6)."""

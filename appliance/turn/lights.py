@@ -206,7 +206,7 @@ class Pattern(Enum):
     """A wait for the connection, after it has failed."""
     SPEAKING = Look(BLUE, Breath(3.0), Flashes((1.5, 0.3)))
     RESTING = _alike(AMBER, _BLIP_S, 0.33, _BLIP_S, 0.33, _BLIP_S, 2.98)
-    """The hour's audio is used up; over by itself."""
+    """The box has talked enough for now, by itself or by a limit; over by itself."""
     MUTE = _alike(RED, _BLIP_S, 4.0 - _BLIP_S)
     FAULT_KEY = _flashes(1)
     FAULT_MICROPHONE = _flashes(2)
@@ -279,7 +279,7 @@ class Conditions:
     retrying: bool = False
     """The connection has failed and is tried again."""
     resting: bool = False
-    """The hour's audio is used up: a press would not be answered."""
+    """The hour's audio is used up, so that a press would not be answered; or, in open mode, a radio seems to talk."""
     inviting: bool = False
     """Open mode: the box listens for somebody to speak."""
     ready: bool = False

@@ -4,12 +4,12 @@ How to read it. ``TABLE`` at the end has one entry for every pair of a state and
 (what is done, where it leads) or an ``Ignored`` with the reason. Nothing outside names a next state. The rules are
 functions in ``rules.py``; each returns the next state, and ``to`` in the table lists all states it may return.
 
-A turn in one paragraph. A press opens a turn: what the microphone hears is kept (``BeginUtterance``) and may leave
-once it is certain that a person talks (``OpenUplink``). A release, a second tap or the service's turn detection ends
-it. When the last sample has left (``UtteranceSent``) zeros follow, and the service is told. A reply may sound when the
-button is up and ``settle_s`` have passed since the last sample left (ruling 2); until then it is held, and a new
-``SpeechBegan`` drops it. A lost session moves a turn back to SENDING: the whole utterance is sent again in the next
-session, unless something of the answer was heard or a tool ran (ruling 8).
+A turn in one paragraph. A press, or in ``open`` a voice, opens a turn: what the microphone hears is kept
+(``BeginUtterance``) and may leave once it is certain that a person talks (``OpenUplink``). A release, a second tap or
+the service's turn detection ends it. When the last sample has left (``UtteranceSent``) zeros follow, and the service is
+told. A reply may sound when the button is up and ``settle_s`` have passed since the last sample left (ruling 2); until
+then it is held, and a new ``SpeechBegan`` drops it. A lost session moves a turn back to SENDING: the whole utterance is
+sent again in the next session, unless something of the answer was heard or a tool ran (ruling 8).
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ class Ignored:
 
 
 _R, _L, _S, _W, _P = State.READY, State.LISTENING, State.SENDING, State.WAITING, State.SPEAKING
+_E = State.EXPECTING
 _NO_TURN: Final = Ignored("no turn is open; the session lets through nothing of an old one, and facts are noted")
 _UNARMED: Final = Ignored("this deadline is never set in this state, and every turn's end clears all")
 _FACT: Final = Ignored("only a fact, noted for the next press")
@@ -47,6 +48,7 @@ _SENT_ONCE: Final = Ignored("only an ended utterance that is still leaving can f
 _LEFTOVER: Final = Ignored("the zeros, or what a live microphone heard since; no deadline waits for them")
 _NOT_PLAYING: Final = Ignored("the report of a sound that has been flushed since")
 _KEPT: Final = Ignored("the question is complete; losing the microphone takes nothing from it")
+_TURN_OPEN: Final = Ignored("a turn is open: what is said belongs to it, or is our own voice")
 _ALREADY_OPEN: Final = Ignored("a press that is down cannot go down; another source's press is not the owner's")
 
 TABLE: Final[Mapping[State, Mapping[type[v.Event] | Deadline, Rule | Ignored]]] = {
@@ -54,6 +56,7 @@ TABLE: Final[Mapping[State, Mapping[type[v.Event] | Deadline, Rule | Ignored]]] 
         v.Press: Rule(rules.press_ready, (_R, _L)),
         v.Release: Ignored("the end of a press that opened nothing, or of a jam"),
         v.Lifted: Ignored("no deadline runs that a press could reach"),
+        v.GateOpened: Rule(rules.gate_opened, (_R, _L)),
         v.Stop: Ignored("there is nothing to stop"),
         v.LinkReady: _FACT,
         v.LinkLost: _FACT,
@@ -67,8 +70,9 @@ TABLE: Final[Mapping[State, Mapping[type[v.Event] | Deadline, Rule | Ignored]]] 
     },
     _L: {
         v.Press: Rule(rules.press_listening, (_L, _S)),
-        v.Release: Rule(rules.release_listening, (_L, _S, _W, _P, _R)),
+        v.Release: Rule(rules.release_listening, (_L, _S, _W, _P, _R, _E)),
         v.Lifted: Rule(rules.lifted, (_L,)),
+        v.GateOpened: _TURN_OPEN,
         v.Stop: Rule(rules.stop, (_R,)),
         v.UtteranceSent: _SENT_ONCE,
         v.SendingProgress: Rule(rules.sending_listening, (_L,)),
@@ -76,7 +80,7 @@ TABLE: Final[Mapping[State, Mapping[type[v.Event] | Deadline, Rule | Ignored]]] 
         v.LinkLost: Rule(rules.link_lost, (_L, _R)),
         v.LinkFailed: Rule(rules.link_failed, (_R,)),
         v.SpeechBegan: Rule(rules.speech_began, (_L,)),
-        v.SpeechEnded: Rule(rules.speech_ended_listening, (_L, _W, _P, _R)),
+        v.SpeechEnded: Rule(rules.speech_ended_listening, (_L, _W, _P, _R, _E)),
         v.ReplyBegan: Rule(rules.reply_began, (_L, _W)),
         v.ReplyAudio: Rule(rules.reply_audio, (_L,)),
         v.ReplyEnded: Rule(rules.reply_ended, (_L,)),
@@ -96,8 +100,9 @@ TABLE: Final[Mapping[State, Mapping[type[v.Event] | Deadline, Rule | Ignored]]] 
         v.Press: Rule(rules.press_pending, (_S,)),
         v.Release: Rule(rules.release_pending, (_S,)),
         v.Lifted: Rule(rules.lifted, (_S,)),
+        v.GateOpened: _TURN_OPEN,
         v.Stop: Rule(rules.stop, (_R,)),
-        v.UtteranceSent: Rule(rules.utterance_sent, (_W, _P, _R)),
+        v.UtteranceSent: Rule(rules.utterance_sent, (_W, _P, _R, _E)),
         v.SendingProgress: Rule(rules.sending_goes_on, (_S,)),
         v.LinkReady: Rule(rules.link_ready, (_S,)),
         v.LinkLost: Rule(rules.link_lost, (_S, _R)),
@@ -119,8 +124,9 @@ TABLE: Final[Mapping[State, Mapping[type[v.Event] | Deadline, Rule | Ignored]]] 
     },
     _W: {
         v.Press: Rule(rules.press_pending, (_W,)),
-        v.Release: Rule(rules.release_pending, (_W, _P, _R)),
+        v.Release: Rule(rules.release_pending, (_W, _P, _R, _E)),
         v.Lifted: Rule(rules.lifted, (_W,)),
+        v.GateOpened: _TURN_OPEN,
         v.Stop: Rule(rules.stop, (_R,)),
         v.UtteranceSent: _SENT_ONCE,
         v.SendingProgress: _LEFTOVER,
@@ -131,7 +137,7 @@ TABLE: Final[Mapping[State, Mapping[type[v.Event] | Deadline, Rule | Ignored]]] 
         v.SpeechEnded: Rule(rules.speech_ended, (_W,)),
         v.ReplyBegan: Rule(rules.reply_began, (_W,)),
         v.ReplyAudio: Rule(rules.reply_audio, (_W, _P)),
-        v.ReplyEnded: Rule(rules.reply_ended, (_W, _P, _R)),
+        v.ReplyEnded: Rule(rules.reply_ended, (_W, _P, _R, _E)),
         v.ReplyAudible: _NOT_PLAYING,
         v.PlaybackProgress: _NOT_PLAYING,
         v.ReplyDrained: _NOT_PLAYING,
@@ -144,33 +150,51 @@ TABLE: Final[Mapping[State, Mapping[type[v.Event] | Deadline, Rule | Ignored]]] 
         Deadline.HOLD_WARNING: Ignored("the person has finished; nothing to warn of"),
         Deadline.ANSWER: Rule(rules.no_answer, (_R, _L)),
         Deadline.NUDGE: Rule(rules.nudge, (_W,)),
-        Deadline.SETTLE: Rule(rules.settled, (_W, _P, _R)),
+        Deadline.SETTLE: Rule(rules.settled, (_W, _P, _R, _E)),
         Deadline.TOOL_REPLY: Rule(rules.no_continuation, (_W,)),
     },
     _P: {
-        v.Press: Rule(rules.press_speaking, (_L, _R)),
+        v.Press: Rule(rules.press_speaking, (_L, _R, _E)),
         v.Release: Ignored("the end of a press that was only acknowledged"),
         v.Lifted: Ignored("no deadline runs that a press could reach"),
+        v.GateOpened: _TURN_OPEN,
         v.Stop: Rule(rules.stop, (_R,)),
         v.UtteranceSent: _SENT_ONCE,
         v.SendingProgress: _LEFTOVER,
         v.LinkReady: Ignored("the answer that plays belongs to the session before; nothing is replayed once heard"),
-        v.LinkLost: Rule(rules.link_lost_speaking, (_P, _R)),
-        v.LinkFailed: Rule(rules.link_lost_speaking, (_P, _R)),
+        v.LinkLost: Rule(rules.link_lost_speaking, (_P, _R, _E)),
+        v.LinkFailed: Rule(rules.link_lost_speaking, (_P, _R, _E)),
         v.SpeechBegan: Rule(rules.speech_began_speaking, (_L, _W)),
         v.SpeechEnded: Rule(rules.speech_ended, (_P,)),
         v.ReplyBegan: Rule(rules.reply_began, (_P,)),
         v.ReplyAudio: Rule(rules.reply_audio, (_P,)),
-        v.ReplyEnded: Rule(rules.reply_ended, (_P, _W, _R)),
+        v.ReplyEnded: Rule(rules.reply_ended, (_P, _W, _R, _E)),
         v.ReplyAudible: Rule(rules.audible, (_P,)),
         v.PlaybackProgress: Rule(rules.progress, (_P,)),
-        v.ReplyDrained: Rule(rules.drained, (_P, _W, _R)),
+        v.ReplyDrained: Rule(rules.drained, (_P, _W, _R, _E)),
         v.ToolsFinished: Rule(rules.tools_finished, (_P, _R)),
         v.MicrophoneReady: _FACT,
         v.MicrophoneLost: _KEPT,
         **dict.fromkeys(Deadline, _UNARMED),
         Deadline.TOOL_REPLY: Rule(rules.no_continuation, (_P,)),
         Deadline.PROGRESS: Rule(rules.stalled, (_R,)),
+    },
+    _E: {
+        v.Press: Rule(rules.press_ready, (_L,)),
+        v.Release: Ignored("the end of a press that only silenced the answer"),
+        v.Lifted: Ignored("no deadline runs that a press could reach"),
+        v.GateOpened: Rule(rules.gate_opened, (_L,)),
+        v.Stop: Rule(rules.stand_down, (_R,)),
+        v.LinkReady: _FACT,
+        v.LinkLost: _FACT,
+        v.LinkFailed: Rule(rules.stand_down, (_R,)),
+        v.MicrophoneReady: _FACT,
+        v.MicrophoneLost: Rule(rules.stand_down, (_R,)),
+        **dict.fromkeys((v.UtteranceSent, v.SendingProgress, v.SpeechBegan, v.SpeechEnded), _NO_TURN),
+        **dict.fromkeys((v.ReplyBegan, v.ReplyAudio, v.ReplyEnded, v.ReplyAudible), _NO_TURN),
+        **dict.fromkeys((v.PlaybackProgress, v.ReplyDrained, v.ToolsFinished), _NO_TURN),
+        **dict.fromkeys(Deadline, _UNARMED),
+        Deadline.FOLLOW_UP: Rule(rules.stand_down, (_R,)),
     },
 }
 """THE table. Its test walks every pair; the README's diagram is drawn from it."""

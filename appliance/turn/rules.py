@@ -21,6 +21,16 @@ def press_ready(c: Conversation, event: v.Press, now_s: float) -> State:
     return c.open_turn(event.at_s, now_s)
 
 
+def gate_opened(c: Conversation, event: v.GateOpened, now_s: float) -> State:
+    return c.open_turn(event.at_s, now_s, by_voice=True) if c.microphone_ready else c.state
+
+
+def stand_down(c: Conversation, _: v.Event | None, now_s: float) -> State:
+    """Nobody goes on, or nobody could be heard."""
+    c.cancel(Deadline.FOLLOW_UP)
+    return State.READY
+
+
 def press_listening(c: Conversation, event: v.Press, now_s: float) -> State:
     turn = c.turn
     if turn.service_ends and event.at_s - turn.pressed_s >= c.settings.second_tap_s:
@@ -101,6 +111,9 @@ def lifted(c: Conversation, event: v.Lifted, now_s: float) -> State:
 
 def press_speaking(c: Conversation, event: v.Press, now_s: float) -> State:
     c.close_turn(Outcome.INTERRUPTED)
+    if c.settings.mode is Mode.OPEN:
+        # Silence is all that is asked of a button there; whoever wants to go on speaks.
+        return c.expect_more(now_s)
     return press_ready(c, event, now_s)
 
 
@@ -379,7 +392,8 @@ def end_if_complete(c: Conversation, now_s: float) -> State:
         return State.WAITING
     if turn.heard or turn.tool_ran:
         # A tool may be the whole answer ("louder", "goodbye"), with nothing left to say.
-        return c.close_turn(Outcome.ANSWERED)
+        c.close_turn(Outcome.ANSWERED)
+        return c.expect_more(now_s)
     return c.close_turn(Outcome.EMPTY_ANSWER, Sound.SORRY)
 
 

@@ -15,6 +15,8 @@ class Mode(Enum):
     AUTO = "auto"
     HOLD = "hold"
     TAP = "tap"
+    OPEN = "open"
+    """No button is needed: a voice gate of our own opens the turn, a press does as in TAP."""
 
 
 class State(Enum):
@@ -30,6 +32,8 @@ class State(Enum):
     """Everything said is with the service; the answer, or a tool, is awaited."""
     SPEAKING = "speaking"
     """The answer plays."""
+    EXPECTING = "expecting"
+    """``OPEN`` only: the answer is over and no turn is open, but what is said next is expected: no new invite."""
 
 
 class Deadline(Enum):
@@ -45,6 +49,7 @@ class Deadline(Enum):
     NUDGE = "nudge_s: the service has not noticed the end of the turn"
     SETTLE = "settle_ms: a reply may sound now"
     TOOL_REPLY = "tool_reply_s: the service has not gone on after the tools' results"
+    FOLLOW_UP = "follow_up_s: nobody went on, the box invites again"
     PROGRESS = "no_progress_s: nothing played and nothing arrived"
 
 
@@ -94,6 +99,7 @@ class TurnSettings:
     settle_s: float
     tool_reply_s: float
     no_progress_s: float
+    follow_up_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +136,13 @@ class Release(Event):
 @dataclass(frozen=True, slots=True)
 class Lifted(Event):
     """The contact opened at ``at_s``: a release, or a bounce. A Release follows if it was one."""
+
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class GateOpened(Event):
+    """``OPEN`` only: the voice gate is certain now that somebody has been speaking since ``at_s``."""
 
     at_s: float
 

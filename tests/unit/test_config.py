@@ -133,7 +133,7 @@ WRONG: dict[str, tuple[str | bytes, list[str]]] = {
     "misspelt values": (
         '[talk]\nmode = "Taap"\n[link]\nconnect = "on_demand"\n',
         [
-            '2: talk.mode: must be "auto", "hold" or "tap", not "Taap"; did you mean "tap"?',
+            '2: talk.mode: must be "auto", "hold", "tap" or "open", not "Taap"; did you mean "tap"?',
             '4: link.connect: must be "on-demand" or "always", not "on_demand"; did you mean "on-demand"?',
         ],
     ),
@@ -311,10 +311,10 @@ def test_file_that_cannot_be_read(tmp_path: Path) -> None:
 
 def test_wrong_override_says_that_it_is_one() -> None:
     with pytest.raises(ConfigurationError) as caught:
-        config.load("/dev/null", {"talk.mode": "open", "speaker": 3})
+        config.load("/dev/null", {"talk.mode": "opened", "speaker": 3})
     assert caught.value.problems == (
         "override: speaker: is a table: write [speaker] on a line of its own and its settings below",
-        'override: talk.mode: must be "auto", "hold" or "tap", not "open"',
+        'override: talk.mode: must be "auto", "hold", "tap" or "open", not "opened"; did you mean "open"?',
     )
 
 

@@ -37,7 +37,7 @@ def test_a_held_question_is_answered(mode: Mode) -> None:
     box = Box(mode)
     box.press()
     assert box.state() is State.LISTENING
-    if mode is Mode.TAP:
+    if mode in (Mode.TAP, Mode.OPEN):
         box.passes(0.1)
         box.release()
         box.happens(v.SpeechBegan())
@@ -57,9 +57,10 @@ def test_a_held_question_is_answered(mode: Mode) -> None:
     assert box.state() is State.SPEAKING
     box.answer_ends()
     box.happens(v.ReplyAudible("r1"), v.ReplyDrained("r1"))
-    assert box.state() is State.READY
+    assert box.state() is (State.EXPECTING if mode is Mode.OPEN else State.READY)
     assert box.outcomes == [Outcome.ANSWERED]
-    assert box.machine.next_deadline_s is None
+    box.passes(TIMES.follow_up_s)
+    assert box.state() is State.READY and box.machine.next_deadline_s is None
 
 
 class TestPress:
@@ -424,7 +425,7 @@ class TestWhenAReplyMaySound:
 
 class TestPressDuringAReply:
     @pytest.mark.parametrize("done", [False, True])
-    @pytest.mark.parametrize("mode", Mode)
+    @pytest.mark.parametrize("mode", [Mode.AUTO, Mode.HOLD, Mode.TAP])
     def test_silence_first_one_cancel_only_if_in_progress_and_a_new_turn(self, mode: Mode, done: bool) -> None:
         box = Box(mode)
         box.ask() if mode is not Mode.TAP else box.press()
@@ -667,3 +668,106 @@ class TestNothingIsStuck:
         assert box.state() is State.SENDING and len(box.did(v.CutUtterance)) == 1
         box.happens(v.UtteranceSent())
         assert box.state() is State.WAITING and not box.outcomes
+
+
+class TestHandsFree:
+    def spoken_to(self, *, link: bool = True) -> Box:
+        """Somebody has been speaking for 0.4 s."""
+        box = Box(Mode.OPEN, link=link)
+        box.happens(v.GateOpened(box.now_s - 0.4))
+        return box
+
+    def answered(self) -> Box:
+        box = self.spoken_to()
+        box.happens(v.SpeechBegan())
+        box.passes(2)
+        box.answer_begins()
+        box.answer_ends()
+        box.happens(v.ReplyAudible("r1"))
+        box.passes(2)
+        box.happens(v.ReplyDrained("r1"))
+        return box
+
+    def test_a_voice_opens_a_turn_from_where_it_began_and_without_a_sound(self) -> None:
+        box = self.spoken_to()
+        assert box.state() is State.LISTENING and not box.sounds
+        assert box.effects[-1] == v.OpenUplink() and v.Connect() in box.effects
+        assert box.did(v.BeginUtterance) == [v.BeginUtterance(box.now_s - 0.4)]
+
+    def test_the_service_ends_it_and_the_microphone_is_live_until_the_reply_sounds(self) -> None:
+        box = self.spoken_to()
+        box.happens(v.SpeechBegan())
+        box.passes(2)
+        box.happens(v.SpeechEnded())
+        assert box.state() is State.WAITING and not box.did(v.EndUtterance)
+        box.passes(0.5)
+        box.happens(v.ReplyBegan("r1"), v.ReplyAudio("r1"))
+        assert box.state() is State.SPEAKING and box.did(v.EndUtterance) and not box.did(v.Commit)
+
+    def test_nobody_spoke_is_no_fault_and_no_sorry(self) -> None:
+        box = self.spoken_to()
+        box.passes(TIMES.no_speech_s)
+        assert box.state() is State.READY and not box.sounds and box.outcomes == [Outcome.NO_SPEECH]
+        assert box.did(v.Clear)
+
+    def test_what_is_said_soon_after_the_answer_needs_no_invite(self) -> None:
+        box = self.answered()
+        assert box.state() is State.EXPECTING and box.outcomes == [Outcome.ANSWERED]
+        box.passes(TIMES.follow_up_s - 0.1)
+        box.happens(v.GateOpened(box.now_s))
+        assert box.state() is State.LISTENING and box.machine.number == 2
+        box.passes(TIMES.follow_up_s)
+        assert box.state() is State.READY, "only its own deadlines count now"
+
+    def test_then_it_invites_again(self) -> None:
+        box = self.answered()
+        box.passes(TIMES.follow_up_s)
+        assert box.state() is State.READY and box.machine.next_deadline_s is None
+
+    @pytest.mark.parametrize("event", [v.Stop(), v.MicrophoneLost(), v.LinkFailed()])
+    def test_nothing_more_is_expected_when_nobody_could_be_heard(self, event: v.Event) -> None:
+        box = self.answered()
+        box.happens(event)
+        assert box.state() is State.READY and box.machine.next_deadline_s is None
+
+    def test_a_voice_while_a_turn_is_open_opens_nothing(self) -> None:
+        box = self.spoken_to()
+        box.forget()
+        box.happens(v.GateOpened(box.now_s))
+        assert not box.effects and box.machine.number == 1
+
+    def test_without_a_microphone_nothing_opens(self) -> None:
+        box = Box(Mode.OPEN, microphone=False)
+        box.happens(v.GateOpened(box.now_s))
+        assert box.state() is State.READY and not box.effects
+
+    @pytest.mark.parametrize("expecting", [False, True])
+    def test_a_press_starts_listening_like_a_tap(self, expecting: bool) -> None:
+        box = self.answered() if expecting else Box(Mode.OPEN)
+        box.forget()
+        box.press()
+        assert box.state() is State.LISTENING and box.sounds == [Sound.LISTENING]
+        box.passes(TIMES.second_tap_s)
+        box.release()
+        assert box.state() is State.LISTENING
+        box.press()
+        assert box.state() is State.SENDING, "a second one ends it"
+
+    def test_a_press_stops_the_answer_and_then_a_voice_is_enough(self) -> None:
+        box = self.spoken_to()
+        box.happens(v.SpeechBegan())
+        box.passes(2)
+        box.answer_begins()
+        box.press()
+        assert box.state() is State.EXPECTING and box.did(v.DropReply) and box.outcomes == [Outcome.INTERRUPTED]
+        box.release()
+        box.passes(1)
+        box.happens(v.GateOpened(box.now_s))
+        assert box.state() is State.LISTENING
+
+    def test_a_press_ends_the_question_of_a_voice(self) -> None:
+        box = self.spoken_to()
+        box.happens(v.SpeechBegan())
+        box.passes(2)
+        box.press()
+        assert box.state() is State.SENDING

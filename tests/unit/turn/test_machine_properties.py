@@ -13,7 +13,7 @@ from appliance.turn.vocabulary import Mode, State
 
 from .box import TIMES, Box
 
-LONGEST_TURN_S = 2 * (TIMES.max_hold_s + TIMES.stale_s + TIMES.answer_s + TIMES.no_progress_s)
+LONGEST_TURN_S = TIMES.follow_up_s + 2 * (TIMES.max_hold_s + TIMES.stale_s + TIMES.answer_s + TIMES.no_progress_s)
 """Longer than any chain of deadlines that a turn can still go through when nothing happens any more."""
 
 
@@ -22,6 +22,7 @@ class World(RuleBasedStateMachine):
 
     @initialize(mode=st.sampled_from(Mode))
     def switch_on(self, mode: Mode) -> None:
+        self.mode = mode
         self.box = Box(mode)
         self.link_up = True
         self.replies_began = 0
@@ -99,11 +100,16 @@ class World(RuleBasedStateMachine):
     def release(self) -> None:
         self.check(self.box.release())
 
+    @precondition(lambda self: self.mode is Mode.OPEN)
+    @rule(late_s=st.sampled_from([0.0, 0.5]))
+    def voice(self, late_s: float) -> None:
+        self.happens(v.GateOpened(self.box.now_s - late_s))
+
     @rule()
     def stop(self) -> None:
         self.happens(v.Stop())
 
-    @precondition(lambda self: self.box.state() is State.READY and not self.box.machine.button_down)
+    @precondition(lambda self: self.box.state() in (State.READY, State.EXPECTING) and not self.box.machine.button_down)
     @rule(held_s=st.sampled_from([0.2, 1.0]), steps=st.integers(2, 8))
     def ordinary_question(self, held_s: float, steps: int) -> None:
         """A turn that goes well for a while; single random steps alone hardly ever get as far as an answer."""
