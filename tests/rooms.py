@@ -1,0 +1,155 @@
+"""Rooms as a microphone hears them, made up: the same each time. float64 at int16 scale, mono, 24 kHz."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from appliance.simulator import voices
+
+HZ = 24_000
+
+Sound = npt.NDArray[np.float64]
+
+
+def frames(seconds: float) -> int:
+    return round(seconds * HZ)
+
+
+def at_dbfs(sound: Sound, dbfs: float) -> Sound:
+    """At that root mean square level."""
+    gain = 32768 * 10 ** (dbfs / 20) / float(np.sqrt(np.mean(sound**2)))
+    return sound * gain
+
+
+def spoken(name: str, dbfs: float) -> Sound:
+    """One of the recorded sentences."""
+    return at_dbfs(np.frombuffer(voices.pcm(name), dtype="<i2").astype(np.float64), dbfs)
+
+
+def to_int16(sound: Sound) -> npt.NDArray[np.int16]:
+    return np.clip(np.rint(sound), -32768, 32767).astype(np.int16)
+
+
+def _times(seconds: float) -> Sound:
+    return np.arange(frames(seconds)) / HZ
+
+
+def _noise(random: np.random.Generator, seconds: float, db_per_octave: float) -> Sound:
+    """Noise whose spectrum falls by so much."""
+    count = frames(seconds)
+    hz = np.maximum(np.fft.rfftfreq(count, 1 / HZ), 60.0)
+    spectrum = np.fft.rfft(random.normal(size=count)) * (hz / 1000) ** (-db_per_octave / 6.02)
+    return np.fft.irfft(spectrum, count)
+
+
+def silence(random: np.random.Generator, seconds: float, dbfs: float = -78.0) -> Sound:
+    """What a microphone makes of a quiet room."""
+    return at_dbfs(random.normal(size=frames(seconds)), dbfs)
+
+
+def fan(random: np.random.Generator, seconds: float, dbfs: float = -45.0) -> Sound:
+    """A ceiling fan: rushing, a hum of its blades, a slow sway."""
+    at_s = _times(seconds)
+    sound = at_dbfs(_noise(random, seconds, 3.6), 0.0) / 32768
+    turned = 2 * np.pi * np.cumsum(87 * (1 + 0.002 * np.sin(0.6 * at_s))) / HZ
+    for harmonic in range(1, 6):
+        sound += 0.35 / harmonic * np.sin(harmonic * turned)
+    sway_db = 1.0 * np.sin(1.45 * at_s) + 0.7 * np.sin(10.7 * at_s)
+    return at_dbfs(sound * 10 ** (sway_db / 20), dbfs)
+
+
+def switched_fan(random: np.random.Generator, seconds: float, dbfs: float = -40.0) -> Sound:
+    """The same fan, switched on and off all the time: each 40 s."""
+    at_s = _times(seconds) % 40
+    running = np.clip((at_s - 5) / 0.7, 0, 1) * np.clip((30 - at_s) / 2, 0, 1)
+    return fan(random, seconds, dbfs) * running + silence(random, seconds)
+
+
+def rain(random: np.random.Generator, seconds: float, dbfs: float = -42.0) -> Sound:
+    """On a tin roof: hiss, and single drops."""
+    sound = _noise(random, seconds, 0.6)
+    sound /= np.std(sound)
+    for begin in random.integers(0, sound.size - 400, frames(seconds) // 1600):
+        sound[begin : begin + 400] += random.uniform(2, 8) * np.exp(-np.arange(400) / 60) * random.normal(size=400)
+    return at_dbfs(sound, dbfs)
+
+
+def crockery(random: np.random.Generator, seconds: float, peak_dbfs: float = -8.0) -> Sound:
+    """A tea shop's: cups, taps, doors, some every two seconds."""
+    sound = np.zeros(frames(seconds))
+    at_s = _times(0.25)
+    begin_s = 1.0
+    while begin_s < seconds - 1:
+        kind = random.integers(3)
+        if kind == 0:
+            bang = np.exp(-at_s / 0.03) * random.normal(size=at_s.size)
+        elif kind == 1:
+            hz = random.uniform(1500, 5000)
+            bang = np.exp(-at_s / 0.05) * (np.sin(2 * np.pi * hz * at_s) + np.sin(3.02 * np.pi * hz * at_s))
+        else:
+            bang = np.exp(-at_s / 0.06) * np.sin(2 * np.pi * random.uniform(70, 200) * at_s)
+        begin = frames(begin_s)
+        sound[begin : begin + at_s.size] += bang * random.uniform(0.3, 1)
+        begin_s += random.exponential(2.0) + 0.05
+    gain = 32768 * 10 ** (peak_dbfs / 20) / float(np.abs(sound).max())
+    return sound * gain + silence(random, seconds)
+
+
+def music(random: np.random.Generator, seconds: float, dbfs: float = -32.0) -> Sound:
+    """A band from a loudspeaker: chords, a bass, a tune with vibrato, drums."""
+    beat_s = 0.5
+    sound = np.zeros(frames(seconds + 4))
+
+    def note(begin_s: float, hz: float, length_s: float, fall_s: float, loud: float, harmonics: int) -> None:
+        at_s = _times(length_s)
+        turned = 2 * np.pi * np.cumsum(hz * (1 + 0.004 * np.sin(34.6 * at_s))) / HZ
+        tone = sum(np.sin(number * turned) / number**1.4 for number in range(1, harmonics + 1))
+        begin = frames(begin_s)
+        sound[begin : begin + at_s.size] += loud * np.minimum(at_s / 0.01, 1) * np.exp(-at_s / fall_s) * tone
+
+    for beat in range(int(seconds / beat_s)):
+        begin_s = beat * beat_s
+        root_hz = 110 * 2 ** ((0, 5, 7, 3, 8, 5, 10, 7)[beat // 4 % 8] / 12)
+        if beat % 4 == 0:
+            for interval in (12, 16, 19):
+                note(begin_s, root_hz * 2 ** (interval / 12), 4 * beat_s, 1.5, 0.25, 6)
+        note(begin_s, root_hz, beat_s, 0.25, 0.5, 4)
+        for half in range(2):
+            if random.random() < 0.75:
+                hz = root_hz * 2 ** ((24 + random.choice([0, 2, 4, 7, 9, 12])) / 12)
+                note(begin_s + half * beat_s / 2, hz, float(random.choice([0.25, 0.5])), 0.4, 0.4, 7)
+        at_s = _times(0.15)
+        drum = np.sin(2 * np.pi * 80 * at_s) if beat % 2 == 0 else random.normal(size=at_s.size)
+        sound[frames(begin_s) : frames(begin_s) + at_s.size] += np.exp(-at_s / 0.05) * drum
+    return at_dbfs(sound[: frames(seconds)], dbfs)
+
+
+NOISES: dict[str, Callable[[np.random.Generator, float], Sound]] = {
+    "silence": silence,
+    "fan": fan,
+    "switched fan": switched_fan,
+    "rain": rain,
+    "crockery": crockery,
+    "music": music,
+}
+"""Rooms in which nobody speaks, each as loud as it usually is."""
+
+
+def with_questions(
+    noise: Sound, dbfs: float, every_s: float, first_s: float = 10.0
+) -> tuple[Sound, list[tuple[float, str]]]:
+    """Recorded questions spoken into ``noise`` at that level; and when each begins, in seconds, with its name."""
+    names = [question.name for question in voices.questions()]
+    sound = noise.copy()
+    asked: list[tuple[float, str]] = []
+    while frames(first_s + every_s) < sound.size:
+        name = names[len(asked) % len(names)]
+        question = spoken(name, dbfs)
+        sound[frames(first_s) : frames(first_s) + question.size] += question
+        asked.append((first_s, name))
+        # Never at the same place in a frame.
+        first_s += every_s + 0.0137
+    return sound, asked
