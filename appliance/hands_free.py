@@ -155,6 +155,9 @@ class HandsFree:
         if outcome is not v.Outcome.NO_SPEECH:
             # A person spoke, who is no part of the room.
             self._gate.room = self._room
+        if self._parts.ledger.rest_s(now_s) and self._parts.machine.state is v.State.EXPECTING:
+            # Nothing more can be answered: the light must not say "speak".
+            self._turns.happens(v.Stop())
         if self._parts.machine.number != self._opened:
             return
         if outcome is v.Outcome.STOPPED and not self._restraint.endless(now_s):
