@@ -146,6 +146,7 @@ class Bench:
             box_ids = [member for member in members if member != stream.pid]
             memory_mb = sum(proportional_mb(member) for member in box_ids)
             memory_alone_mb = alone_mb(box_ids)
+        hands_free = self._idle_hands_free(plain)
         outcomes = {turn["outcome"] for turn in turns}
         underruns = sum(turn["underruns"] for turn in turns)
         written = [turn["first_delta_to_written_s"] for turn in turns]
@@ -153,9 +154,19 @@ class Bench:
             _milliseconds("delta arrives -> first sample written", written, PLAYBACK_MS + 10),
             *talking.lines("conversation", 2.0, f"{len(turns)} turns {', '.join(outcomes)}, {underruns} underruns"),
             *idle.lines("idle", None, ""),
+            *hands_free.lines("idle, talk.mode open", None, ""),
             Line("memory (PSS of all processes), after talking", memory_mb, 70, "MB", f"idle {idle_memory_mb:.1f}"),
             Line("  if nothing else ran on the machine", memory_alone_mb, 70, "MB", ""),
         ]
+
+    def _idle_hands_free(self, plain: Sequence[str]) -> _Window:
+        """The same, idle, where a gate listens for a voice."""
+        with program(*plain, environment=self._environment) as stream, self._box('talk.mode = "open"\n') as box:
+            first_line(stream)
+            window = _Window({stream.pid: "stream", **family(box.process_id)})
+            time.sleep(IDLE_S)
+            window.end()
+        return window
 
     def _converse(self, box: Box, seconds: float) -> list[dict[str, Any]]:
         """Tap, ask, hear the answer out, and again."""

@@ -158,7 +158,7 @@ class Box:
 
     def _is_ready(self) -> bool:
         status: dict[str, Any] = self.ask("status")["status"]
-        return status.get("light") == "ready" and bool(status["microphone"]) and bool(status["speaker"])
+        return status.get("light") in ("ready", "invite") and bool(status["microphone"]) and bool(status["speaker"])
 
     def _until(self, condition: Callable[[], bool]) -> None:
         deadline_s = time.monotonic() + START_TIMEOUT_S

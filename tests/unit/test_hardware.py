@@ -126,6 +126,11 @@ def test_header_as_drawn(drawing: str) -> None:
     assert used == {int(pin) for pin in re.findall(r"\(pin (\d+)\)", words(HARDWARE / drawing))}
 
 
+def test_the_kiosk_is_wired_alike_with_and_without_hands() -> None:
+    with_button, hands_free = (config.load(HARDWARE / "profiles" / f"{name}.toml") for name in NAMED[1::2])
+    assert with_button.panel == hands_free.panel and hands_free.talk.mode == "open"
+
+
 def test_kiosks_colours_are_in_the_order_of_its_profile() -> None:
     leds = config.load(HARDWARE / "profiles" / "wake-button.toml").panel.leds
     drawn = re.findall(r"(Red|Green|Blue): GPIO(\d+)", words(HARDWARE / "kiosk.svg"))
