@@ -7,13 +7,14 @@ is voiced (its autocorrelation repeats with the period of a voice), and when it 
 beside it. The last tells a syllable from a cup that is put down. ``NEEDED`` such frames within ``WINDOW`` are a voice.
 Whatever goes on for longer than half of ``ROOM_S``, a fan, rain, music, has become the room itself.
 
-Why this and not webrtcvad-wheels, the kept library with wheels for the Pi: measured over the same made-up rooms (five
-minutes each, seed 7), openings that nobody spoke for, this gate / webrtcvad in its strictest mode with 12 of 18 frames:
-fan, rain 0 / 0, a fan switched on and off 0 / 8, crockery 0 / 13, music 1 / 48, a flute 1 / 50. Of seven sentences 15
-dB above music it heard 7 / 3, 5 dB above a fan 7 / 4; at 15 dB above fan or rain both heard all. webrtcvad takes 0.15
-ms of processor time per second of sound, this 0.6 (ten frames at a time; 3.5 one at a time): 0.05 % more of a core
-here, perhaps 0.5 % of a Pi Zero 2 W, which was not measured. The voices were synthetic; real people in real rooms were
-not measured.
+Why this and not webrtcvad-wheels, the kept library with wheels for the Pi. Both were measured over the rooms of
+``tests/rooms.py``, webrtcvad in its strictest mode with 12 of 18 frames. Openings that nobody spoke for in five minutes
+(seed 7), this gate / webrtcvad: silence, fan, rain 0 / 0, a fan switched on and off 0 / 8, crockery 0 / 28, music 1 /
+46. Of twelve questions at -26 dBFS heard within a second: 15 dB above fan and rain 12 / 12, above music 12 / 5; 10 dB
+above music 12 / 2; 5 dB above a fan 12 / 2, above rain 12 / 12, above music 11 / 3; as loud as the fan 6 / 1, the music
+0 / 1. webrtcvad takes 0.15 ms of processor time per second of sound, this 0.6 (ten frames at a time; 3.5 one at a
+time): 0.05 % more of a core here, perhaps 0.5 % of a Pi Zero 2 W, which was not measured. The voices were synthetic;
+real people in real rooms were not measured.
 """
 
 from __future__ import annotations
