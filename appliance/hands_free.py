@@ -120,25 +120,25 @@ class HandsFree:
         if self._restraint.rest_s(now_s):
             return
         if parts.ledger.rest_s(now_s):
-            self._say(v.Sound.SORRY, "somebody spoke, but the hour's audio is used up (limits.audio_s_per_hour)")
+            self._say("somebody spoke, but the hour's audio is used up (limits.audio_s_per_hour)")
         elif parts.link.state is LinkState.LATCHED:
             # Only a probe, or a new key, tries again: a room that talks must not hammer the service.
             verdict = parts.link.policy.verdict
-            self._say(v.Sound.ERROR, f"somebody spoke, but {verdict.line if verdict else 'the service refuses'}")
+            self._say(f"somebody spoke, but {verdict.line if verdict else 'the service refuses'}", refused=True)
         else:
             self._room = self._gate.room
             self._turns.happens(v.GateOpened(at_s))
             self._opened = parts.machine.number
             self._restraint.opened(now_s)
 
-    def _say(self, sound: v.Sound, line: str) -> None:
+    def _say(self, line: str, *, refused: bool = False) -> None:
         """Tell the person who spoke that it was in vain."""
         now_s = _now_s()
         if now_s - self._said_s < SAY_AGAIN_S:
             return
         self._said_s = now_s
         self._repeats.log(logging.WARNING, line, now_s)
-        self._turns.excuse(sound)
+        self._turns.excuse(refused=refused)
 
     def _pressed(self) -> None:
         """Somebody is about to press."""
@@ -167,7 +167,7 @@ class HandsFree:
             rest_s = self._restraint.rest_s(now_s)
             log.warning("resting for %.0f s: %s a press ends the rest at once", rest_s, why)
             self._turns.end_conversation()
-            self._turns.excuse(v.Sound.SORRY)
+            self._turns.excuse(refused=False)
 
     def _rest_s(self) -> float:
         return max(self.rest_s, self._parts.ledger.rest_s(_now_s()))

@@ -141,9 +141,10 @@ class Turns:
             self._parts.sounds.say(clips.Clip.WAIT, v.Sound.SORRY)
             self.on_change()
 
-    def excuse(self, sound: v.Sound) -> None:
-        """Tell somebody who spoke, and cannot be answered now, that it was in vain."""
-        self._play_earcon(sound)
+    def excuse(self, *, refused: bool) -> None:
+        """Tell a room in which somebody spoke why it was in vain. ``refused``: by the service; else it is a rest."""
+        clip = (self._advice() or clips.Clip.CALL) if refused else clips.Clip.WAIT
+        self._parts.sounds.say(clip, v.Sound.ERROR if refused else v.Sound.SORRY, unasked=True)
 
     def end_conversation(self) -> None:
         """The session is closed when this turn is over, its last words heard. A press before that takes it back: the
