@@ -13,8 +13,8 @@ Why this and not webrtcvad-wheels, the kept library with wheels for the Pi. Both
 46. Of twelve questions at -26 dBFS heard within a second: 15 dB above fan and rain 12 / 12, above music 12 / 5; 10 dB
 above music 12 / 2; 5 dB above a fan 12 / 2, above rain 12 / 12, above music 11 / 3; as loud as the fan 6 / 1, the music
 0 / 1. webrtcvad takes 0.15 ms of processor time per second of sound, this 0.6 (ten frames at a time; 3.5 one at a
-time): 0.05 % more of a core here, perhaps 0.5 % of a Pi Zero 2 W, which was not measured. The voices were synthetic;
-real people in real rooms were not measured.
+time): an idle daemon takes 1.4 times what it takes in ``auto``, the whole box 1.03 times (``make bench``; no Pi was
+measured). The voices were synthetic; real people in real rooms were not measured.
 """
 
 from __future__ import annotations
