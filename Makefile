@@ -2,6 +2,8 @@
 #
 #   make demo     three conversations on a virtual (or the real) sound card, with the embedded service
 #   make test     every test
+#   make test-vm  pulls the sound cards out of a box in a virtual machine, ten times (as root; builds the machine first)
+#   make test-unplug  devices of the virtual card pulled out thirty times
 #   make check    format, lint, types, import contracts
 #   make bench    what it costs: processor, memory, start-up, latencies
 #   make soak     half an hour of questions and troubles; ARGS='--minutes 5 --seed 7' for another
@@ -25,7 +27,7 @@ READY := $(VENV)/.ready-$(notdir $(realpath $(PYTHON)))
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input \
 	--only-binary=numpy,pyaudio,systemd-python,evdev --editable
 
-.PHONY: demo test check bench soak format clean setup packages
+.PHONY: demo test test-vm test-unplug check bench soak format clean setup packages
 .DELETE_ON_ERROR:
 
 demo: $(READY)
@@ -34,6 +36,15 @@ demo: $(READY)
 # Two at a time: most of a test over the sound card is waiting for sound. A file stays together, since its tests share a card.
 test: $(READY)-test
 	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile $(ARGS)
+
+test-unplug: $(READY)-test
+	UNPLUG_ROUNDS=6 $(BIN)/python -m pytest tests/system/test_devices.py -k test_gone_and_back $(ARGS)
+
+# Nothing of it is in the repository: Debian's packages make the machine, in the cache folder (tests/vm/run.sh names it).
+VM_PACKAGES := mmdebstrap arch-test qemu-system-x86 cpio xz-utils e2fsprogs
+test-vm:
+	@dpkg-query --show $(VM_PACKAGES) >/dev/null 2>&1 || $(APT_INSTALL) $(VM_PACKAGES)
+	tests/vm/run.sh $(ARGS)
 
 check: $(READY)-dev
 	$(BIN)/ruff format --check .
