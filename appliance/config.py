@@ -114,6 +114,7 @@ class MicrophoneSettings:
     channel: str | int
     rate_hz: int
     period_ms: int
+    capture_percent: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +124,7 @@ class SpeakerSettings:
     device: str
     rate_hz: int
     period_ms: int
+    mixer_percent: int
     volume: int
     volume_min: int
     volume_max: int

@@ -32,6 +32,7 @@ from appliance.edge.keys import Keys
 from appliance.edge.link import Link, LinkEvent
 from appliance.edge.panel import Panel
 from appliance.edge.transcripts import Transcripts
+from appliance.edge.volume_file import VolumeFile
 from appliance.face import Face
 from appliance.hands_free import BATCH_FRAMES, HandsFree
 from appliance.ledger import DAY_S, Ledger
@@ -73,7 +74,9 @@ class Daemon:
         self.machine = Machine(turn_settings(config))
         self.uplink = Uplink(talk.append_ms)
         self.utterance = Utterance(self.ring)
-        self.player = Player(speaker.prebuffer_ms, speaker.reply_buffer_s, speaker.volume)
+        self._volume_file = VolumeFile()
+        volume = self._volume_file.read(speaker.volume, speaker.volume_min, speaker.volume_max)
+        self.player = Player(speaker.prebuffer_ms, speaker.reply_buffer_s, volume)
         self.microphone = Microphone(config.microphone, self.ring, self._on_microphone)
         self.speaker = Speaker(speaker, self.player, self._on_speaker)
         self.tools = tools.Tools(self._offered_tools())
@@ -125,6 +128,7 @@ class Daemon:
             idle_glow=config.panel.idle_glow,
             hands_free=self.hands_free,
         )
+        self.turns.on_dead_microphone = self.face.flash_microphone
         self.control = ControlServer(config.control.socket_path, self, captions=config.control.captions)
         self._stop = asyncio.Event()
         self._changed = asyncio.Event()
@@ -206,7 +210,7 @@ class Daemon:
         settings, speaker = self.config.tools, self.config.speaker
         built_in = (
             tools.get_time(wall_clock.is_synchronised),
-            tools.set_volume(speaker.volume_min, speaker.volume_max, self._set_volume),
+            tools.set_volume(speaker.volume_min, speaker.volume_max, self.set_volume),
             tools.end_conversation(lambda: self.turns.end_conversation()),
             tools.appliance_status(self._spoken_status),
         )
@@ -216,8 +220,14 @@ class Daemon:
         )
         return [*(tool for tool in built_in if tool.name in settings.builtin), *own]
 
-    def _set_volume(self, percent: int) -> None:
+    def set_volume(self, percent: int) -> None:
+        """``ctl volume`` and the tool: from now on, and after a restart; kept within volume_min and volume_max."""
+        speaker = self.config.speaker
+        percent = max(speaker.volume_min, min(speaker.volume_max, percent))
+        if percent != round(self.player.volume):
+            log.info("the volume is %d %% now", percent)
         self.player.volume = percent
+        self._volume_file.write(percent)
 
     def _spoken_status(self) -> dict[str, Any]:
         """What anybody in front of the box may hear of it."""

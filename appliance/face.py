@@ -19,6 +19,9 @@ from appliance.turn import vocabulary as v
 from appliance.turn.lights import Conditions, Fault, Pattern, arbiter
 from appliance.turns import Parts, Turns
 
+TWO_FLASHES_S: Final = 2.5
+"""One cycle of the microphone's fault: two flashes and their pause (``turn/lights.py``)."""
+
 FAULT_LOOK_S: Final = 5.0
 """How late a trouble that lasts may be shown as a fault; the shortest such time is two minutes."""
 
@@ -46,6 +49,7 @@ class Face:
         self._hands_free = hands_free
         """None where a press is needed."""
         self._timer: asyncio.TimerHandle | None = None
+        self._dead_timer: asyncio.TimerHandle | None = None
         self._shown: dict[str, Any] = {}
         self.stopping = False
         self.microphone_fault = False
@@ -63,7 +67,7 @@ class Face:
         state, link_state = parts.machine.state, parts.link.state
         now_s = asyncio.get_running_loop().time()
         faults = set()
-        if self.microphone_fault:
+        if self.microphone_fault or self._dead_timer is not None:
             faults.add(Fault.MICROPHONE)
         if self.speaker_fault:
             faults.add(Fault.SPEAKER)
@@ -76,7 +80,8 @@ class Face:
             muted=bool(self._buttons.muted_by),
             listening=state in (v.State.LISTENING, v.State.EXPECTING),
             hold_ending=self._turns.warning,
-            speaking=state is v.State.SPEAKING,
+            # Without a speaker an answer waits, for some seconds, but does not sound.
+            speaking=state is v.State.SPEAKING and not self.speaker_fault,
             faults=frozenset(faults),
             # While a question waits for the connection to come back, the wait is that for the connection.
             waiting=state in (v.State.SENDING, v.State.WAITING) and link_state is not LinkState.RETRYING,
@@ -123,10 +128,22 @@ class Face:
             "tasks": len(asyncio.all_tasks()),
         }
 
+    def flash_microphone(self) -> None:
+        """Two flashes, once: a turn has shown that the microphone is muted or dead (ruling 21)."""
+        if self._dead_timer is not None:
+            self._dead_timer.cancel()
+        # Not the other timer: that one is seconds late.
+        self._dead_timer = asyncio.get_running_loop().call_later(TWO_FLASHES_S, self._end_flashes)
+
+    def _end_flashes(self) -> None:
+        self._dead_timer = None
+        self.show()
+
     def close(self) -> None:
         """The box stops: no timer is left behind."""
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._dead_timer):
+            if timer is not None:
+                timer.cancel()
 
     def _rest_s(self, now_s: float) -> float:
         """Seconds until the box talks again, whichever limit was reached; 0: it does now."""

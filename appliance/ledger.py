@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from appliance.audio.format import frames_from_bytes, s_from_frames
+from appliance.audio.speech_level import SpeechLevel
 from appliance.edge.transcripts import Transcripts
 from appliance.figures import Totals, TurnFigures
 from appliance.turn.allowance import Allowance
@@ -33,12 +34,15 @@ class Ledger:
         self._box = ""
         self.figures = TurnFigures(0, 0.0)
         """Of the current turn, or of the last one."""
+        self.level = SpeechLevel()
+        """Of what was sent of the current turn, or of the last one."""
         self.last: dict[str, Any] | None = None
         """The figures of the last turn that ended, as plain data; None before the first."""
 
     def open_turn(self, number: int, now_s: float) -> None:
         """A new turn."""
         self.figures = TurnFigures(number, now_s)
+        self.level = SpeechLevel()
         self._person = self._box = ""
 
     def close_turn(self, outcome: Outcome) -> dict[str, Any]:
@@ -47,6 +51,8 @@ class Ledger:
         self._totals.answered += outcome is Outcome.ANSWERED
         self.last = self.figures.as_data(outcome.value)
         log.info("%s", self.figures.line(outcome.value))
+        if verdict := self.level.verdict:
+            log.warning("%s (turn %d)", verdict, self.figures.number)
         self._transcripts.turn(self.figures.number, self._person, self._box, self.figures.heard.text)
         return self.last
 
@@ -54,6 +60,7 @@ class Ledger:
         """Audio goes to the service."""
         seconds = s_from_frames(frames_from_bytes(len(pcm)))
         self._totals.sent_s += seconds
+        self.level.add(pcm)
         self._allowance.spend(seconds, now_s)
 
     def received(self, response_id: str, pcm: bytes, now_s: float) -> None:

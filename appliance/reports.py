@@ -14,6 +14,7 @@ from appliance.audio import speaker as spk
 from appliance.audio.player import ReplyTruncated
 from appliance.edge import link
 from appliance.logs import Repeats
+from appliance.outages import Outages
 from appliance.realtime import session as rt
 from appliance.turn import vocabulary as v
 from appliance.turns import Parts, Turns
@@ -35,6 +36,8 @@ class Reports:
         self._turns = turns
         self._publish = publish
         self._repeats = Repeats(log)
+        self._microphone = Outages("microphone", log)
+        self._speaker = Outages("speaker", log)
 
     def on_link(self, event: link.LinkEvent) -> None:
         """Everything the link reports."""
@@ -96,13 +99,13 @@ class Reports:
     def on_microphone(self, event: mic.MicrophoneEvent) -> None:
         """Everything the microphone reports."""
         match event:
-            case mic.MicrophoneOpened(name, hz, channels, note):
+            case mic.MicrophoneOpened(name, hz, channels, note, level_note):
                 plural = "" if channels == 1 else "s"
-                self._say_opened("microphone", f"{name}, {hz} Hz, {channels} channel{plural}", note)
+                self._microphone.opened(f"{name}, {hz} Hz, {channels} channel{plural}", (note, level_note), _now_s())
                 self._turns.microphone_gone = False
                 self._turns.happens(v.MicrophoneReady())
             case mic.MicrophoneLost(reason):
-                self._repeats.log(logging.ERROR, f"no microphone: {reason}", _now_s())
+                self._microphone.lost(reason, _now_s())
                 self._turns.microphone_gone = True
                 self._turns.happens(v.MicrophoneLost())
             case mic.MicrophoneClosed():
@@ -115,20 +118,15 @@ class Reports:
                     self._turns.happens(v.MicrophoneLost())
                     self._turns.happens(v.MicrophoneReady())
 
-    def _say_opened(self, what: str, shape: str, note: str) -> None:
-        for line in (shape, note):
-            if line:
-                self._repeats.log(logging.INFO, f"{what}: {line}", _now_s())
-
     def on_speaker(self, event: spk.SpeakerEvent) -> None:
         """Everything the speaker reports."""
         match event:
-            case spk.SpeakerOpened(name, hz, channels, note, latency_s):
+            case spk.SpeakerOpened(name, hz, channels, note, latency_s, level_note):
                 plural = "" if channels == 1 else "s"
                 shape = f"{name}, {hz} Hz, {channels} channel{plural}, {1000 * latency_s:.0f} ms"
-                self._say_opened("speaker", shape, note)
+                self._speaker.opened(shape, (note, level_note), _now_s())
             case spk.SpeakerLost(reason):
-                self._repeats.log(logging.ERROR, f"no speaker: {reason}", _now_s())
+                self._speaker.lost(reason, _now_s())
             case spk.ReplyAudible(response_id, written_s, at_s):
                 if self._parts.ledger.figures.audible_s is None:
                     self._parts.ledger.figures.written_s, self._parts.ledger.figures.audible_s = written_s, at_s

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
+from appliance.audio.format import s_from_frames
 from appliance.audio.microphone import Microphone
 from appliance.audio.player import Player
 from appliance.audio.speaker import Speaker
@@ -102,6 +103,8 @@ class Turns:
         """Called before a press is acted on."""
         self.on_close: Callable[[v.Outcome], None] = lambda outcome: None
         """Called when a turn has ended, before its session may be closed."""
+        self.on_dead_microphone: Callable[[], None] = lambda: None
+        """Called at the end of a turn of which not one sample was anything but zero."""
 
     # ------------------------------------------------------------ the machine
 
@@ -298,6 +301,8 @@ class Turns:
         figures.said_s = figures.said_s or parts.utterance.duration_s
         figures.underruns = parts.player.underruns - self._underruns
         self.ended += 1
+        if parts.ledger.level.dead:
+            self.on_dead_microphone()
         self._publish({"event": "turn", **parts.ledger.close_turn(outcome)})
         parts.uplink.stop()
         parts.utterance.close()

@@ -30,9 +30,10 @@ from typing import Any, NoReturn
 
 from appliance.errors import DeviceNotFoundError
 
-from . import wire
+from . import card_level, wire
 from .block_clock import BlockClock
-from .devices import MOST_HARDWARE_CHANNELS, Choice, Device, Direction, choose, read_cards
+from .devices import MOST_HARDWARE_CHANNELS, Choice, Device, Direction, card_of, choose, read_cards
+from .holders import in_use
 from .output_queue import OutputQueue, stereo
 
 RATES_HZ = (48_000, 44_100, 32_000, 24_000, 16_000, 96_000, 22_050, 8_000)
@@ -199,7 +200,13 @@ class Host:
         if self._portaudio is not None and self._listed[0] == _cards() and _is_hardware(selector):
             choose(selector, self._direction, self._listed[1], read_cards())
         self._initialise()
-        return choose(selector, self._direction, self._listed[1], read_cards())
+        try:
+            return choose(selector, self._direction, self._listed[1], read_cards())
+        except DeviceNotFoundError:
+            # PortAudio does not list what somebody else has open.
+            if holder := in_use(selector, self._direction, read_cards()):
+                raise OSError(holder) from None
+            raise
 
     def _open(self, request: wire.Open, choice: Choice) -> tuple[Any, wire.Opened]:
         """Open it in the first way it agrees to. Raises OSError: the refusals; ValueError: no such channel."""
@@ -223,12 +230,22 @@ class Host:
                 capture = self._direction == "capture"
                 buffer_s = stream.get_input_latency() if capture else stream.get_write_available() / hz
                 if capture or buffer_s <= LONGEST_BUFFER_S or period_frames / hz / 2 < SHORTEST_PERIOD_S:
-                    name = device.name
-                    opened = wire.Opened(name, choice.usb_port, choice.note, hz, channels, period_frames, buffer_s)
-                    return stream, opened
+                    shape = (hz, channels, period_frames, buffer_s, self._set_level(device, request.level_percent))
+                    return stream, wire.Opened(device.name, choice.usb_port, choice.note, *shape)
+                self._say(wire.Trying())
                 stream.close()
+        if holder := in_use(device.name, self._direction, read_cards()):
+            raise OSError(holder)
         said = ", ".join(f"{reason} ({hz} Hz)" for reason, hz in refusals.items())
         raise OSError(f'"{device.name}" cannot be opened: {said}')
+
+    def _set_level(self, device: Device, percent: int) -> str:
+        """Set the card's own volume; a line if that is not possible, else empty."""
+        if percent < 0:
+            return ""
+        self._say(wire.Trying())
+        card = card_of(device, read_cards())
+        return card_level.set_level(None if card is None else card.number, device.name, self._direction, percent)
 
     def _periods(self, hz: int, period_ms: int) -> Iterator[int]:
         """Frames in a block: as asked, then ever shorter ones for a speaker whose buffer turns out too long."""
@@ -240,6 +257,7 @@ class Host:
     def _stream(self, number: int, hz: int, channels: int, period_frames: int) -> Any:
         import pyaudio
 
+        self._say(wire.Trying())
         side = "input" if self._direction == "capture" else "output"
         where = {side: True, f"{side}_device_index": number}
         form = {"format": pyaudio.paInt16, "channels": channels, "rate": hz, "frames_per_buffer": period_frames}
@@ -291,7 +309,7 @@ class Host:
                 reported, reported_s = position, now_s
             was_silent = samples is None
 
-    def _say(self, message: wire.Opened | wire.Failed | wire.Listing) -> None:
+    def _say(self, message: wire.Opened | wire.Failed | wire.Trying | wire.Listing) -> None:
         self._outbox.put(wire.pack(message))
 
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import NoReturn, Protocol
 
 from . import wire
-from .devices import Direction
+from .devices import Card, Direction, card_named, is_there, read_cards
 
 logger = logging.getLogger(__name__)
 
@@ -29,19 +29,28 @@ STALL_S = 1.0
 """A running device that says nothing for so long hangs (design.md). A microphone speaks every 20 ms, a speaker every
 20, or 500 when idle."""
 
-FIRST_SIGN_S = 5.0
-"""From opening to the first sign of life. A sleeping PulseAudio sink took up to 1.9 s (measured)."""
+LOOKING_S = 10.0
+"""Python's start and PortAudio's look at all devices. On a machine as slow as a Pi Zero 2 W (``make test-vm``) 0.4 and
+0.2 s at rest; but at 2.5 s two hosts that started together on a busy one were killed and started for ever."""
 
-OPENING_S = 10.0
-"""To look for the device and open it: Python's start and PortAudio's look at every card. 60 ms on the virtual card; a
-Pi Zero that boots, with a card that is busy for PortAudio's own second of patience, is far slower (not measured)."""
+CALL_S = 2.5
+"""One call of the sound library after that, and from opening to the first sign of life. PortAudio is patient with a
+busy card for 1 s, and a sleeping PulseAudio sink took up to 1.9 s to start (measured). With CHECK_S a call that hangs
+is ended within 3 s."""
 
 LOOK_AGAIN_S = 2.0
 """A missing device is looked for this often (design.md, section 2)."""
 
+SOON_S = 0.5
+"""The same after the kernel's list of cards has changed: it was perhaps this one."""
+
+SETTLING_S = 4.0
+"""So long after such a change: udev sets the rights of a new card's files a moment after it appears (not measured)."""
+
 BACKOFF_S = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0)
 """Before starting the next host, by the number of failures in a row. The first is replaced at once: sound is back
-within STALL_S and its successor's start. The last is repeated for ever."""
+within STALL_S and its successor's start. The last is repeated for ever. After a host that came as far as its device
+it is LOOK_AGAIN_S at most: it is the device that fails, and that may be back at any moment."""
 
 PROVEN_S = 10.0
 """A host that lived for so long begins a new count of failures."""
@@ -63,6 +72,9 @@ MESSAGES_AT_ONCE = 32
 
 PAUSED = "not wanted"
 """Why a host ends that did nothing wrong."""
+
+UNPLUGGED = "unplugged"
+"""Why a host is of no more use whose card is gone; the owner is told which card."""
 
 PASSED_ON = ("ALSA_", "HOME", "LANG", "LC_", "PATH", "PIPEWIRE_", "PULSE_", "XDG_")
 """Beginnings of the variables that a host gets to see: what finds a sound server. No key, no NOTIFY_SOCKET."""
@@ -111,10 +123,18 @@ class SoundHost:
         """Why the present host is of no more use, once that is known; None while there is no host."""
         self._heard_s = 0.0
         """Last sign of life, or when one was last asked for."""
-        self._limit_s = OPENING_S
+        self._limit_s = LOOKING_S
         """How long after ``_heard_s`` the next one is due."""
         self._look_at_s: float | None = None
         """When to look for the missing device again; None while there is no need."""
+        self._cards: list[Card] = []
+        """Those of the machine when the device was last looked for."""
+        self._settled_s = 0.0
+        """Until then a missing device may be one that has just been plugged in."""
+        self._proven = False
+        """The present host has come as far as its device."""
+        self._card: Card | None = None
+        """The card behind the open device; None for a plugin."""
         self._reason = ""
         """What ``lost`` was last told, or what the host said of its end; empty while the device runs."""
         self._wanted = asyncio.Event()
@@ -179,7 +199,8 @@ class SoundHost:
             if time.monotonic() - began_s >= PROVEN_S:
                 failures = 0
             self._lose(reason)
-            await asyncio.sleep(BACKOFF_S[min(failures, len(BACKOFF_S) - 1)])
+            pause_s = BACKOFF_S[min(failures, len(BACKOFF_S) - 1)]
+            await asyncio.sleep(min(pause_s, LOOK_AGAIN_S) if self._proven else pause_s)
             failures += 1
 
     # ------------------------------------------------------------ one host
@@ -190,6 +211,7 @@ class SoundHost:
         over: asyncio.Future[str] = loop.create_future()
         self._child = child = _Child(self._direction, self._environment)
         self._over = over
+        self._proven = False
         self.started += 1
         self._listen(child, over)
         loop.add_reader(child.chatter, child.log_chatter, loop)
@@ -203,6 +225,12 @@ class SoundHost:
             elif self._look_at_s is not None:
                 if now_s >= self._look_at_s:
                     self._ask()
+                elif read_cards() != self._cards:
+                    self._settled_s = now_s + SETTLING_S
+                    self._ask()
+            elif self._running and self._card is not None and not is_there(self._card):
+                # A second sooner than by its silence, and so much less of a spinning host.
+                return UNPLUGGED
             elif not over.done() and now_s >= self._heard_s + self._limit_s:
                 return f"the sound host hung for {self._limit_s:g} s"
         return over.result()
@@ -243,8 +271,9 @@ class SoundHost:
     def _ask(self) -> None:
         assert self._child is not None
         self._look_at_s = None
+        self._cards = read_cards()
         self._heard_s = time.monotonic()
-        self._limit_s = OPENING_S
+        self._limit_s = LOOKING_S
         self._child.send(self._request)
 
     def _read(self, child: _Child) -> str | None:
@@ -270,19 +299,27 @@ class SoundHost:
         if isinstance(message, wire.Block | wire.Played):
             self._limit_s = STALL_S
             self._owner.received(message)
+        elif isinstance(message, wire.Trying):
+            self._proven = True
+            self._limit_s = CALL_S
         elif isinstance(message, wire.Opened):
-            self._limit_s = FIRST_SIGN_S
+            self._limit_s = CALL_S
             self._running = True
             self._reason = ""
+            self._card = card_named(message.name, read_cards())
             self._owner.opened(message)
         elif isinstance(message, wire.Failed):
+            self._proven = True
             self._lose(message.reason)
-            self._look_at_s = time.monotonic() + LOOK_AGAIN_S
+            now_s = time.monotonic()
+            self._look_at_s = now_s + (SOON_S if now_s < self._settled_s else LOOK_AGAIN_S)
 
     def _lose(self, reason: str) -> None:
         """Tell the owner, unless it knows, or does not want to."""
         if not self._wanted.is_set():
             return
+        if self._running and self._card is not None and self._card not in read_cards():
+            reason = f'"{self._card.name}" was unplugged'
         known = not self._running and reason == self._reason
         self._running = False
         self._reason = reason

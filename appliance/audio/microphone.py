@@ -42,15 +42,23 @@ class Settings(Protocol):
     def period_ms(self) -> int:
         """One block."""
 
+    @property
+    def capture_percent(self) -> int:
+        """The card's own volume; -1: left alone."""
+
 
 @dataclass(frozen=True, slots=True)
 class MicrophoneOpened:
-    """It hears from now on. ``note``: one line for the journal if there was a choice between several, else empty."""
+    """It hears from now on. The notes are one line each for the journal, mostly empty.
+
+    ``note``: there was a choice between several. ``level_note``: the card's own volume could not be set.
+    """
 
     name: str
     hz: int
     channels: int
     note: str
+    level_note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +70,10 @@ class MicrophoneLost:
 
 @dataclass(frozen=True, slots=True)
 class MicrophoneHole:
-    """``lost_s`` of what was said right before the newest block are missing, however they were lost."""
+    """``lost_s`` of what was said right before the newest block are missing, however they were lost.
+
+    Between MicrophoneLost and MicrophoneOpened everything is: that is not reported as a hole.
+    """
 
     lost_s: float
 
@@ -97,7 +108,11 @@ class Microphone:
         self._ring = ring
         self._on_event = on_event
         request = wire.Open(
-            settings.device, settings.rate_hz, 0 if self._channel == "mix" else self._channel, settings.period_ms
+            settings.device,
+            settings.rate_hz,
+            0 if self._channel == "mix" else self._channel,
+            settings.period_ms,
+            settings.capture_percent,
         )
         self._host = SoundHost("capture", request, self, environment)
         self._resampler = Resampler(WIRE_HZ, WIRE_HZ)
@@ -109,7 +124,7 @@ class Microphone:
         self._next_frame = 0
         """Index that the next block of this device has if nothing is lost."""
         self._next_s: float | None = None
-        """When the next block begins if nothing is lost; None before the first."""
+        """When the next block begins if nothing is lost; None before the first after a loss."""
         self.device: wire.Opened | None = None
         """What is open; None while there is no microphone."""
         self.is_closed = False
@@ -164,12 +179,13 @@ class Microphone:
         self._fetched = []
         self._resampler = Resampler(opened.hz, WIRE_HZ)
         self._next_frame = 0
-        self._on_event(MicrophoneOpened(opened.name, opened.hz, opened.channels, opened.note))
+        self._on_event(MicrophoneOpened(opened.name, opened.hz, opened.channels, opened.note, opened.level_note))
 
     def lost(self, reason: str) -> None:
         """There is none now."""
         self.fetched()
-        self.device = None
+        # Who was told that there is none knows that nothing was heard; a hole would end the first turn that follows.
+        self.device = self._next_s = None
         self._on_event(MicrophoneLost(reason))
 
     def received(self, message: wire.Block | wire.Played) -> None:
@@ -178,9 +194,6 @@ class Microphone:
             return
         hz = self.device.hz
         lost_s = (message.first_frame - self._next_frame) / hz
-        if message.first_frame == 0 and self._next_s is not None:
-            # Another device, or the same one opened again: its count says nothing about the time between.
-            lost_s = message.first_s - self._next_s
         if message.first_frame != self._next_frame:
             self.fetched()
         if not self._fetched:

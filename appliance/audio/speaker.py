@@ -47,12 +47,17 @@ class Settings(Protocol):
     def queue_ms(self) -> int:
         """On its way to the card at most: the host's queue, not the device's buffer behind it."""
 
+    @property
+    def mixer_percent(self) -> int:
+        """The card's own volume; -1: left alone."""
+
 
 @dataclass(frozen=True, slots=True)
 class SpeakerOpened:
-    """It can be heard from now on. ``note``: a line for the journal if there was a choice between several, else empty.
+    """It can be heard from now on. The notes are one line each for the journal, mostly empty.
 
-    ``latency_s``: from the host to the air, as far as ALSA knows: the device's buffer.
+    ``note``: there was a choice between several. ``latency_s``: from the host to the air, as far as ALSA knows: the
+    device's buffer. ``level_note``: the card's own volume could not be set.
     """
 
     name: str
@@ -60,6 +65,7 @@ class SpeakerOpened:
     channels: int
     note: str
     latency_s: float
+    level_note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +122,7 @@ class Speaker:
         self._queue_ms = settings.queue_ms
         self._player = player
         self._on_event = on_event
-        request = wire.Open(settings.device, settings.rate_hz, 0, settings.period_ms)
+        request = wire.Open(settings.device, settings.rate_hz, 0, settings.period_ms, settings.mixer_percent)
         self._host = SoundHost("playback", request, self, environment)
         self._resampler = Resampler(WIRE_HZ, WIRE_HZ)
         self._tail = False
@@ -193,7 +199,8 @@ class Speaker:
         self._host_underruns = 0
         self._epoch = 0
         self._restart()
-        self._on_event(SpeakerOpened(opened.name, opened.hz, opened.channels, opened.note, opened.buffer_s))
+        shape = (opened.name, opened.hz, opened.channels, opened.note, opened.buffer_s, opened.level_note)
+        self._on_event(SpeakerOpened(*shape))
         self._player.rewind(RESUME_MS)
 
     def lost(self, reason: str) -> None:

@@ -3,7 +3,7 @@
 ::
 
     daemon ─► host   o open {json}   l list                p samples <epoch> pcm   f flush <epoch>
-    host ─► daemon   O opened {json}   D devices {json}   X failed {json}
+    host ─► daemon   O opened {json}   D devices {json}   X failed {json}   T trying
                      B block <time, index> pcm             P played <epoch, written, queued, underruns, time>
 
 The socket is SOCK_SEQPACKET: messages keep their edges, and a closed end is an empty read. Both ends run the same
@@ -33,6 +33,8 @@ class Open(NamedTuple):
     channel: int
     """Of the microphone: this one is wanted, counted from 1; 0: all of them, to be mixed. A speaker ignores it."""
     period_ms: int
+    level_percent: int = -1
+    """The card's own volume is set to so much of its range, and unmuted; -1: left alone."""
 
 
 class Opened(NamedTuple):
@@ -48,6 +50,8 @@ class Opened(NamedTuple):
     period_frames: int
     buffer_s: float
     """The device's buffer. Of a speaker: how long after it was written a frame leaves it at most."""
+    level_note: str = ""
+    """One line on why the card's own volume could not be set as asked; mostly empty."""
 
 
 class Failed(NamedTuple):
@@ -55,6 +59,10 @@ class Failed(NamedTuple):
 
     reason: str
     """One line."""
+
+
+class Trying(NamedTuple):
+    """Host → daemon: all devices have been looked at. A call begins that is short, or never returns."""
 
 
 class Listing(NamedTuple):
@@ -101,18 +109,18 @@ class Played(NamedTuple):
 
 
 ToHost = Open | Samples | Flush | None
-FromHost = Opened | Failed | Listing | Block | Played
+FromHost = Opened | Failed | Trying | Listing | Block | Played
 
 BLOCK = struct.Struct("=cdQ")
 PLAYED = struct.Struct("=cIQIId")
 EPOCH = struct.Struct("=cI")
-LETTERS = {Open: b"o", Opened: b"O", Failed: b"X", Listing: b"D"}
+LETTERS = {Open: b"o", Opened: b"O", Failed: b"X", Trying: b"T", Listing: b"D"}
 """Of those whose fields follow as a JSON list."""
 LIST = b"l"
 """Daemon → host: answer with a Listing."""
 
 
-def pack(message: Open | Opened | Failed | Listing | Block | Samples | Flush | Played) -> bytes:
+def pack(message: Open | Opened | Failed | Trying | Listing | Block | Samples | Flush | Played) -> bytes:
     """The datagram of ``message``."""
     match message:
         case Block():
@@ -152,6 +160,8 @@ def unpack_from_host(datagram: bytes) -> FromHost:
             return Opened(*_fields(datagram))
         case b"X":
             return Failed(*_fields(datagram))
+        case b"T":
+            return Trying()
         case b"D":
             devices, cards = _fields(datagram)
             return Listing([Device(*device) for device in devices], [Card(*card) for card in cards])

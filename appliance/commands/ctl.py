@@ -9,6 +9,7 @@ stop      end the reply and the turn
 retry     try to connect now
 mute      switch the microphone off: nothing can be heard until unmute
 unmute    and on again, unless the switch on the box keeps it off
+volume N  how loud the voice is, 0 to 100; within speaker.volume_min and volume_max, and kept over a restart
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from typing import Any, Final
 from appliance import config
 from appliance.errors import UnavailableError, UsageError
 
-COMMANDS: Final = ("status", "watch", "press", "release", "tap", "stop", "retry", "mute", "unmute")
+COMMANDS: Final = ("status", "watch", "press", "release", "tap", "stop", "retry", "mute", "unmute", "volume")
 
 ANSWER_TIMEOUT_S: Final = 5.0
 """A daemon answers within a turn of its loop; one that does not in this time is hung."""
@@ -35,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What to do, and how to say it."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("what", choices=COMMANDS)
+    parser.add_argument("percent", nargs="?", type=int, help="of volume: 0 to 100")
     parser.add_argument("--captions", action="store_true", help="watch what is said, too (needs control.captions)")
     parser.add_argument("--socket", metavar="PATH", help="instead of the one that the configuration names")
     parser.add_argument("--json", action="store_true", help="the daemon's own lines, for programs")
@@ -44,8 +46,12 @@ def run(args: argparse.Namespace) -> int:
     """Ask, print what comes; 0. Raises UnavailableError if there is no daemon, or it refuses, and UsageError."""
     if args.captions and args.what != "watch":
         raise UsageError("--captions goes with watch")
+    if (args.what == "volume") is (args.percent is None):
+        raise UsageError("a number from 0 to 100 goes with volume, and with nothing else")
     path = args.socket or config.load(args.config).control.socket_path
     request = {"command": args.what, **({"captions": True} if args.captions else {})}
+    if args.percent is not None:
+        request["percent"] = args.percent
     with contextlib.closing(_lines(path, request, endless=args.what == "watch")) as lines:
         for line in lines:
             message = json.loads(line)

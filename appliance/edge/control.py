@@ -11,6 +11,7 @@ each is answered by one line, in order::
     {"command": "retry"}                      {"ok": true}      try to connect now
     {"command": "mute"}                       {"ok": true}      the microphone is closed
     {"command": "unmute"}                     {"ok": true}      and opened, unless the switch on the box keeps it closed
+    {"command": "volume", "percent": 60}      {"ok": true}      kept within the owner's bounds, and over a restart
     {"command": "watch"}                      {"ok": true, "status": {…}}, then events for as long as the client reads
     {"command": "watch", "captions": true}    the same with both transcripts, where ``control.captions`` allows it
     anything else                             {"ok": false, "error": "one line for a person"}
@@ -80,6 +81,9 @@ class Handler(Protocol):
 
     def mute(self, wanted: bool) -> None:
         """Close the microphone, or open it. Raises ApplianceError if it cannot be."""
+
+    def set_volume(self, percent: int) -> None:
+        """0 to 100; what is out of the owner's bounds becomes the nearest that is not."""
 
 
 class ControlServer:
@@ -209,6 +213,8 @@ class ControlServer:
         if not isinstance(request, dict) or not isinstance(command := request.get("command"), str):
             return _refusal('a request is an object such as {"command": "status"}')
         try:
+            if command == "volume":
+                return self._set_volume(request.get("percent"))
             return self._carry_out(command, request.get("captions") is True, writer)
         except ApplianceError as error:
             return _refusal(str(error))
@@ -216,6 +222,12 @@ class ControlServer:
             # A fault of ours in one command: the client hears of it, the box goes on.
             log.exception("control socket: %s failed", command)
             return _refusal("internal fault; the log has it")
+
+    def _set_volume(self, percent: object) -> bytes:
+        if type(percent) is not int or not 0 <= percent <= 100:
+            return _refusal('"percent" is a whole number from 0 to 100')
+        self._handler.set_volume(percent)
+        return _line({"ok": True})
 
     def _carry_out(self, command: str, captions: bool, writer: asyncio.StreamWriter) -> bytes:
         match command:
@@ -229,7 +241,7 @@ class ControlServer:
                 return answer
         action = self._actions.get(command)
         if action is None:
-            return _refusal(f"unknown command; there are: status, watch, {', '.join(self._actions)}")
+            return _refusal(f"unknown command; there are: status, watch, volume, {', '.join(self._actions)}")
         if command in ("press", "tap", "unmute"):
             log.info("control socket: %s by user id %d", command, _user_id(writer))
         action()

@@ -20,6 +20,7 @@ class MicrophoneSettings:
     channel: str | int = "mix"
     rate_hz: int = 0
     period_ms: int = 20
+    capture_percent: int = -1
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class SpeakerSettings:
     rate_hz: int = 0
     period_ms: int = 10
     queue_ms: int = 60
+    mixer_percent: int = -1
 
 
 async def until(condition: Callable[[], object], timeout_s: float = 15.0) -> None:

@@ -38,7 +38,10 @@ class Host:
         self.link.send(wire.pack(message))
 
     def next(self) -> wire.FromHost:
-        return wire.unpack_from_host(self.link.recv(wire.LARGEST_BYTES))
+        """What it says, but for its notes on what it tries."""
+        while isinstance(said := wire.unpack_from_host(self.link.recv(wire.LARGEST_BYTES)), wire.Trying):
+            pass
+        return said
 
     def open(self, request: wire.Open) -> wire.Opened:
         self.send(request)
@@ -117,6 +120,19 @@ def test_rates_and_channels_are_as_asked(host: Callable[[str], Host]) -> None:
     opened = capture.open(wire.Open("usbmic", 44_100, 2, 10))
     assert (opened.hz, opened.channels, opened.period_frames) == (44_100, 2, 441)
     assert len(capture.block().pcm) == 441 * 2 * 2
+
+
+@pytest.mark.parametrize(
+    ("direction", "device", "setting"),
+    [("capture", "usbmic", "microphone.capture_percent"), ("playback", "usbspeaker", "speaker.mixer_percent")],
+)
+def test_a_device_without_controls_is_one_line_and_works(
+    host: Callable[[str], Host], direction: str, device: str, setting: str
+) -> None:
+    opened = host(direction).open(wire.Open(device, 0, 0, 10, 70))
+    assert opened.level_note.startswith(f'"{device}" has no volume control as a ')
+    assert opened.level_note.endswith(f": {setting} is without effect")
+    assert host(direction).open(wire.Open(device, 0, 0, 10)).level_note == ""
 
 
 def test_the_speakers_buffer_is_short_however_long_its_period(host: Callable[[str], Host]) -> None:

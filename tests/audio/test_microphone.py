@@ -186,13 +186,13 @@ async def test_a_hung_host_is_replaced_and_the_loop_never_waits(virtual_card: Vi
         assert longest_s < 0.3
         assert box.microphone.process_id != hung
         assert not alive(hung), "killed and collected"
-        await until(lambda: box.seen(MicrophoneHole))
-    opened, lost, again, hole = box.events[:4]
+        end = box.ring.end
+        await until(lambda: box.ring.end > end)
+    opened, lost, again = box.events
     assert isinstance(lost, MicrophoneLost)
     assert "hung" in lost.reason
     assert again == opened
-    assert isinstance(hole, MicrophoneHole)
-    assert 0.9 < hole.lost_s < 3
+    # And no MicrophoneHole: it would end a turn that has begun since.
 
 
 async def test_unplugged_is_said_and_plugged_in_is_found(virtual_card: VirtualCard) -> None:

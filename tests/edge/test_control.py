@@ -47,6 +47,9 @@ class Box:
     def retry(self) -> None:
         self.done.append(("retry",))
 
+    def set_volume(self, percent: int) -> None:
+        self.done.append(("volume", percent))
+
     def mute(self, wanted: bool) -> None:
         self.done.append(("mute" if wanted else "unmute",))
         if self.fails:
@@ -122,6 +125,16 @@ async def test_every_command_reaches_the_box(path: Path) -> None:
     button = "control socket"
     edges = [("down", button), ("up", button)] * 2
     assert box.done == [*edges, ("quiet",), ("retry",), ("mute",), ("unmute",)]
+
+
+async def test_a_volume_is_a_whole_percentage(path: Path) -> None:
+    box = Box()
+    async with serving(path, box), connected(path) as client:
+        assert await client.ask({"command": "volume", "percent": 60}) == {"ok": True}
+        for wrong in (None, -1, 101, 5.5, "60", True):
+            refused = await client.ask({"command": "volume", "percent": wrong})
+            assert refused == {"ok": False, "error": '"percent" is a whole number from 0 to 100'}
+    assert box.done == [("volume", 60)]
 
 
 async def test_what_the_box_refuses_is_said_and_is_no_fault(path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -411,7 +424,7 @@ async def test_ctl_finds_the_socket_that_the_configuration_names(
 ) -> None:
     written = tmp_path / "config.toml"
     written.write_text(f'[control]\nsocket = "{path}"\n')
-    args = argparse.Namespace(what="retry", captions=False, socket=None, json=False, config=str(written))
+    args = argparse.Namespace(what="retry", captions=False, socket=None, json=False, percent=None, config=str(written))
     async with serving(path, Box()):
         assert await asyncio.to_thread(ctl.run, args) == 0
     assert capsys.readouterr().out == "done\n"

@@ -61,9 +61,22 @@ async def in_time(condition: Callable[[], bool], timeout_s: float = 10) -> None:
             await asyncio.sleep(0.005)
 
 
-@contextlib.asynccontextmanager
-async def box(service: Service, card: VirtualCard, folder: Path, **settings: Any) -> AsyncIterator[Daemon]:
+def box(service: Service, card: VirtualCard, folder: Path, **settings: Any) -> AbstractAsyncContextManager[Daemon]:
     """A box that is ready for a press. Settings as ``talk__mode="hold"``. It is stopped at the end, within a bound."""
+    return _running(service, card, folder, settings, lambda daemon: daemon.ready and daemon.ring.end > SETTLED_FRAMES)
+
+
+def starting_box(
+    service: Service, card: VirtualCard, folder: Path, **settings: Any
+) -> AbstractAsyncContextManager[Daemon]:
+    """The same, but it has only just begun to start."""
+    return _running(service, card, folder, settings, lambda daemon: True)
+
+
+@contextlib.asynccontextmanager
+async def _running(
+    service: Service, card: VirtualCard, folder: Path, settings: dict[str, Any], settled: Callable[[Daemon], bool]
+) -> AsyncIterator[Daemon]:
     overrides = {
         "service.url": service.url,
         "microphone.device": card.microphone,
@@ -81,7 +94,7 @@ async def box(service: Service, card: VirtualCard, folder: Path, **settings: Any
     daemon = Daemon(config.load(None, overrides), credential=credential)
     task = asyncio.create_task(daemon.run())
     try:
-        await in_time(lambda: task.done() or (daemon.ready and daemon.ring.end > SETTLED_FRAMES), 20)
+        await in_time(lambda: task.done() or settled(daemon), 20)
         yield daemon
         daemon.stop()
         async with asyncio.timeout(10):

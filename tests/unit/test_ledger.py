@@ -13,7 +13,7 @@ from appliance.ledger import Ledger
 from appliance.turn.allowance import Allowance
 from appliance.turn.vocabulary import Outcome
 
-SECOND = bytes(48_000)
+SECOND = b"\x00\x10" * 24_000
 
 
 @pytest.fixture

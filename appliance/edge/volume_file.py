@@ -1,0 +1,40 @@
+"""The volume that somebody has set, kept over a restart: one number in a file of the state folder.
+
+Called on the event loop: a few bytes, without waiting for the disk. ext4, which Raspberry Pi OS uses, writes the new
+file's data before it takes the place of the old one (``auto_da_alloc``, ext4(5)), so a power cut leaves either.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from collections.abc import Mapping
+
+log = logging.getLogger(__name__)
+
+
+class VolumeFile:
+    """``$STATE_DIRECTORY``/volume, which systemd makes (``StateDirectory=``); without the variable nothing is kept."""
+
+    def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
+        folder = environ.get("STATE_DIRECTORY", "").partition(":")[0]
+        self._path = os.path.join(folder, "volume") if folder else ""
+
+    def read(self, default: int, lowest: int, highest: int) -> int:
+        """Percent, within the bounds, which may have changed since; ``default`` if nobody has set any."""
+        with contextlib.suppress(OSError, ValueError), open(self._path, encoding="ascii") as file:
+            return max(lowest, min(highest, int(file.read(8))))
+        return default
+
+    def write(self, percent: int) -> None:
+        """Keep it. If that is not possible one line says so."""
+        if not self._path:
+            return
+        new = f"{self._path}.new"
+        try:
+            with open(new, "w", encoding="ascii") as file:
+                file.write(f"{percent}\n")
+            os.replace(new, self._path)
+        except OSError as error:
+            log.warning("the volume is not kept for the next start: %s: %s", self._path, error.strerror)

@@ -1,0 +1,61 @@
+"""What the journal says of a device that comes and goes: one line when it goes, one when it is back.
+
+A sound card that is pulled out fails for several reasons one after the other (it hangs, it cannot be opened, there is
+none), and the first says all there is to say. A reason that is another one long after is news: who plugs the card in
+again while another program has it wants to know.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from typing import Final
+
+from appliance.logs import REPEAT_S, Repeats
+
+SETTLED_S: Final = 30.0
+"""A reason that changes sooner belongs to the line before: a slow hub takes some seconds to show all of a card."""
+
+MOST_OUTAGES: Final = 10
+"""Within REPEAT_S that are said each; a loose plug must not fill an SD card. Beyond them equal lines are counted."""
+
+
+class Outages:
+    """The journal of one device. ``noun``: microphone, speaker."""
+
+    def __init__(self, noun: str, logger: logging.Logger) -> None:
+        self._noun = noun
+        self._logger = logger
+        self._repeats = Repeats(logger)
+        self._begun: deque[float] = deque()
+        """When the latest outages began, those of the last REPEAT_S."""
+        self._said_s: float | None = None
+        """When the present one was last said; None while the device is there."""
+        self._reason = ""
+        """What was said then."""
+
+    def lost(self, reason: str, now_s: float) -> None:
+        """It is gone, or still gone for another reason."""
+        if self._said_s is None:
+            self._begun.append(now_s)
+        elif reason == self._reason or now_s - self._said_s < SETTLED_S:
+            self._logger.debug("no %s: %s", self._noun, reason)
+            return
+        self._said_s, self._reason = now_s, reason
+        self._say(logging.ERROR, f"no {self._noun}: {reason}", now_s)
+
+    def opened(self, shape: str, notes: tuple[str, ...], now_s: float) -> None:
+        """It is there. ``notes``: further lines, said once in a while; empty ones are left out."""
+        self._said_s = None
+        self._say(logging.INFO, f"{self._noun}: {shape}", now_s)
+        for note in notes:
+            if note:
+                self._repeats.log(logging.WARNING, note, now_s)
+
+    def _say(self, level: int, line: str, now_s: float) -> None:
+        while self._begun and now_s - self._begun[0] > REPEAT_S:
+            self._begun.popleft()
+        if len(self._begun) <= MOST_OUTAGES:
+            self._logger.log(level, "%s", line)
+        else:
+            self._repeats.log(level, line, now_s)

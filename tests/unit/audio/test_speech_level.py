@@ -1,0 +1,43 @@
+"""The verdict on a turn's microphone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from appliance.audio.speech_level import SpeechLevel
+
+
+def level(amplitude: float, seconds: float = 1.0) -> SpeechLevel:
+    """Noise with that root mean square, clipped as a card clips."""
+    noise = np.random.default_rng(1).standard_normal(round(24_000 * seconds)) * amplitude
+    samples = np.clip(noise, -32_768, 32_767).astype("<i2")
+    judged = SpeechLevel()
+    for begin in range(0, samples.size, 960):
+        judged.add(samples[begin : begin + 960].tobytes())
+    return judged
+
+
+@pytest.mark.parametrize(
+    ("amplitude", "said"),
+    [(30_000, "too loud: 2"), (3_000, ""), (1_000, ""), (100, "too quiet: -50 dBFS"), (0, "muted or dead")],
+)
+def test_the_verdict(amplitude: float, said: str) -> None:
+    judged = level(amplitude)
+    assert said in judged.verdict
+    assert bool(judged.verdict) is bool(said)
+    assert judged.dead is (amplitude == 0)
+
+
+def test_one_sample_is_no_silence() -> None:
+    judged = level(0)
+    judged.add(b"\1\0")
+    assert not judged.dead
+    assert "too quiet" in judged.verdict
+
+
+@pytest.mark.parametrize("amplitude", [0, 100, 30_000])
+def test_a_short_turn_says_nothing(amplitude: float) -> None:
+    judged = level(amplitude, 0.4)
+    assert not judged.verdict
+    assert not judged.dead
