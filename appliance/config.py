@@ -222,6 +222,13 @@ class TranscriptSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class BoxSettings:
+    """Table ``[box]``."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class LogSettings:
     """Table ``[log]``."""
 
@@ -243,6 +250,7 @@ class Config:
     control: ControlSettings
     limits: LimitSettings
     transcripts: TranscriptSettings
+    box: BoxSettings
     log: LogSettings
 
 

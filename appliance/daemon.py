@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import signal
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
 
 from appliance.audio.clips import Clips
 from appliance.audio.earcons import Earcon, earcon, tick
@@ -94,10 +96,10 @@ class Daemon:
         # A press that bounces is judged up to two debounce times late.
         pending_s = idle_s + (talk.tap_max_ms + 2 * talk.debounce_ms) / 1000
         times = Times(talk.pre_roll_ms / 1000, talk.echo_tail_ms / 1000, idle_s, pending_s)
-        tones = {sound: earcon(Earcon(sound.value)) for sound in v.Sound} if config.panel.earcons else {}
+        self._tones = _tones(config)
         self.clips = Clips(config.panel.language, config.panel.clips_dir)
         ticking = tick() if config.panel.waiting_tick else None
-        self.sounds = Sounds(self.player, self.speaker, self.clips, tones, ticking)
+        self.sounds = Sounds(self.player, self.speaker, self.clips, self._tones, ticking)
         parts = Parts(
             self.machine,
             self.link,
@@ -149,6 +151,7 @@ class Daemon:
                 if self.config.panel.clips_dir:
                     # In a thread: a Pi needs a tenth of a second for each.
                     tasks.append(group.create_task(asyncio.to_thread(self.clips.check), name="clips"))
+                self._show()
                 await self._stop.wait()
                 await self._wind_down()
                 for task in tasks:
@@ -171,8 +174,20 @@ class Daemon:
         """Both ends of the sound are there: a press would be heard, and its answer."""
         return self.machine.microphone_ready and not self.face.speaker_fault and self.face.speaker_seen
 
-    async def until(self, condition: Callable[[], bool], timeout_s: float) -> None:
-        """Wait for a condition on the box, looked at whenever anything happens in it. Raises TimeoutError."""
+    def apply(self, config: Config) -> None:
+        """Go by the settings of ``service.LIVE`` from now on."""
+        if config.speaker.volume != self.config.speaker.volume:
+            self.player.volume = config.speaker.volume
+        self._tones.clear()
+        self._tones.update(_tones(config))
+        self.face.idle_glow = config.panel.idle_glow
+        self.ledger.go_by(config.limits.audio_s_per_hour, Transcripts(config.transcripts))
+        self.config = config
+        self._show()
+
+    async def until(self, condition: Callable[[], bool], timeout_s: float | None) -> None:
+        """Wait for a condition on the box, looked at whenever anything happens in it. Raises TimeoutError, or waits for
+        ever if ``timeout_s`` is None."""
         async with asyncio.timeout(timeout_s):
             while not condition():
                 self._changed.clear()
@@ -332,15 +347,6 @@ class Daemon:
         self.link.retry()
 
 
-def run(config: Config) -> int:
-    """The ``run`` command: one box until SIGTERM or SIGINT. Returns the exit code."""
-
-    async def main() -> None:
-        daemon = Daemon(config)
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, daemon.stop)
-        await daemon.run()
-
-    asyncio.run(main())
-    return 0
+def _tones(config: Config) -> dict[v.Sound, npt.NDArray[np.int16]]:
+    """The earcons; none if they are switched off."""
+    return {sound: earcon(Earcon(sound.value)) for sound in v.Sound} if config.panel.earcons else {}

@@ -45,7 +45,7 @@ class Face:
         self._buttons = buttons
         self._panel = panel
         self._publish = publish
-        self._idle_glow = idle_glow
+        self.idle_glow = idle_glow
         self._hands_free = hands_free
         """None where a press is needed."""
         self._timer: asyncio.TimerHandle | None = None
@@ -90,7 +90,7 @@ class Face:
             ready=parts.machine.microphone_ready,
             inviting=self._hands_free is not None and self._hands_free.inviting,
             resting=self._rest_s(now_s) > 0,
-            idle_glow=self._idle_glow,
+            idle_glow=self.idle_glow,
         )
 
     def show(self) -> None:
@@ -127,6 +127,28 @@ class Face:
             "volume": round(parts.player.volume),
             "tasks": len(asyncio.all_tasks()),
         }
+
+    def words(self) -> str:
+        """The same in one line, for ``systemctl status``: "ready; last turn 1.8 s; link closed, on demand"."""
+        parts, last = self._parts, self._turns.last
+        state = parts.machine.state
+        if self.stopping:
+            words = ["stopping"]
+        elif state is v.State.READY and self._buttons.muted_by:
+            words = ["the microphone is off"]
+        elif state is v.State.READY and not parts.machine.microphone_ready:
+            words = ["no microphone" if self.microphone_fault else "starting"]
+        else:
+            words = [state.value]
+        if self.speaker_fault:
+            words.append("no speaker")
+        if last is not None:
+            answered_s = last["end_to_audible_s"]
+            words.append(f"last turn {last['outcome'] if answered_s is None else f'{answered_s:.1f} s'}")
+        words.append(f"link {parts.link.state.value}")
+        if parts.link.policy.verdict is not None:
+            words.append(parts.link.policy.verdict.line)
+        return "; ".join(words)
 
     def flash_microphone(self) -> None:
         """Two flashes, once: a turn has shown that the microphone is muted or dead (ruling 21)."""

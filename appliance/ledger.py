@@ -13,6 +13,7 @@ from appliance.audio.format import frames_from_bytes, s_from_frames
 from appliance.audio.speech_level import SpeechLevel
 from appliance.edge.transcripts import Transcripts
 from appliance.figures import Totals, TurnFigures
+from appliance.kinds import Kind, entry
 from appliance.turn.allowance import Allowance
 from appliance.turn.vocabulary import Outcome
 
@@ -39,6 +40,11 @@ class Ledger:
         self.last: dict[str, Any] | None = None
         """The figures of the last turn that ended, as plain data; None before the first."""
 
+    def go_by(self, audio_s_per_hour: float, transcripts: Transcripts) -> None:
+        """Other settings from now on; what was spent stays spent."""
+        self._allowance.limit_s = audio_s_per_hour
+        self._transcripts = transcripts
+
     def open_turn(self, number: int, now_s: float) -> None:
         """A new turn."""
         self.figures = TurnFigures(number, now_s)
@@ -50,7 +56,15 @@ class Ledger:
         self._totals.turns += 1
         self._totals.answered += outcome is Outcome.ANSWERED
         self.last = self.figures.as_data(outcome.value)
-        log.info("%s", self.figures.line(outcome.value))
+        fields = {
+            "TURN_ID": self.figures.number,
+            "OUTCOME": outcome.value,
+            "FIRST_AUDIO_MS": _ms(self.last["end_to_audible_s"]),
+            "UNDERRUNS": self.figures.underruns,
+            "SAID_MS": _ms(self.last["said_s"]),
+            "HEARD_MS": _ms(self.last["heard_s"]),
+        }
+        log.info("%s", self.figures.line(outcome.value), extra=entry(Kind.TURN, **fields))
         if verdict := self.level.verdict:
             log.warning("%s (turn %d)", verdict, self.figures.number)
         self._transcripts.turn(self.figures.number, self._person, self._box, self.figures.heard.text)
@@ -103,5 +117,9 @@ class Ledger:
     def day_is_over(self, now_s: float) -> None:
         """One line for the journal."""
         totals = self.totals(now_s)
-        log.info("the last day: %s", totals.since(self._yesterday).line())
+        log.info("the last day: %s", totals.since(self._yesterday).line(), extra=entry(Kind.DAY))
         self._yesterday = totals
+
+
+def _ms(seconds: float | None) -> int | None:
+    return None if seconds is None else round(1000 * seconds)

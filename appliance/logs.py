@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 from collections.abc import Mapping
-from typing import TextIO
+from typing import Any, TextIO
 
 _PRIORITY = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
 """Levels of syslog(3); the journal reads them from ``<n>`` at the start of a line."""
@@ -14,6 +14,9 @@ _PRIORITY = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERRO
 
 REPEAT_S = 600.0
 """A trouble that lasts is said again this often: a night of it is some 70 lines."""
+
+OURS = "voice-appliance"
+"""Name of the one handler that ``set_up`` has installed."""
 
 REMEMBERED_LINES = 64
 """Different lines whose repeats are counted; troubles have a dozen."""
@@ -53,17 +56,17 @@ class Repeats:
         self._said: dict[str, tuple[float, int]] = {}
         """Line: (when it was last written, how often it came since)."""
 
-    def log(self, level: int, line: str, now_s: float) -> None:
-        """Write ``line``, or count it. ``now_s``: monotonic seconds."""
+    def log(self, level: int, line: str, now_s: float, extra: Mapping[str, Any] | None = None) -> None:
+        """Write ``line``, or count it. ``now_s``: monotonic seconds; ``extra``: as logging takes it."""
         written_s, count = self._said.get(line, (float("-inf"), 0))
         if now_s - written_s < REPEAT_S:
             self._said[line] = (written_s, count + 1)
-            self._logger.debug("%s", line)
+            self._logger.debug("%s", line, extra=extra)
             return
         if len(self._said) >= REMEMBERED_LINES:
             del self._said[min(self._said, key=lambda known: self._said[known][0])]
         self._said[line] = (now_s, 0)
-        self._logger.log(level, "%s", f"{line} ({count} times more since)" if count else line)
+        self._logger.log(level, "%s", f"{line} ({count} times more since)" if count else line, extra=extra)
 
 
 def prioritised(text: str, level: int) -> str:
@@ -83,17 +86,20 @@ def goes_to_journal(stream: TextIO, environ: Mapping[str, str] = os.environ) -> 
     return environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"
 
 
-def set_up(level: str = "info", stream: TextIO | None = None) -> None:
-    """Send everything of ``level`` ("debug", "info", "warning") and above to ``stream``, standard error if None.
+def set_up(level: str = "info", stream: TextIO | None = None, handler: logging.Handler | None = None) -> None:
+    """Send everything of ``level`` ("debug", "info", "warning") and above to ``stream``, standard error if None, or to
+    ``handler``.
 
     Called again it replaces what it did before: the command line sets up at once, ``run`` when it knows ``log.level``.
     """
-    target = stream or sys.stderr
-    handler = logging.StreamHandler(target)
-    handler.setFormatter(JournalFormatter() if goes_to_journal(target) else TerminalFormatter())
+    if handler is None:
+        target = stream or sys.stderr
+        handler = logging.StreamHandler(target)
+        handler.setFormatter(JournalFormatter() if goes_to_journal(target) else TerminalFormatter())
+    handler.set_name(OURS)
     root = logging.getLogger()
     for former in root.handlers[:]:
-        if isinstance(former.formatter, (JournalFormatter, TerminalFormatter)):
+        if former.name == OURS:
             root.removeHandler(former)
     root.addHandler(handler)
     root.setLevel(level.upper())

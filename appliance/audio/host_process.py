@@ -140,6 +140,8 @@ class SoundHost:
         self._wanted = asyncio.Event()
         """Cleared between ``pause`` and ``resume``."""
         self._wanted.set()
+        self.due_s: float | None = None
+        """When ``run`` looks after its host again, in monotonic seconds; None: before it, and while it is paused."""
         self.started = 0
         """Hosts started so far."""
 
@@ -185,8 +187,9 @@ class SoundHost:
         """Until cancelled; then the host is killed. Raises only what the owner raised."""
         failures = 0
         while True:
+            self.due_s = None
             await self._wanted.wait()
-            began_s = time.monotonic()
+            began_s = self.due_s = time.monotonic()
             try:
                 reason = await self._serve()
             except OSError as error:
@@ -200,7 +203,9 @@ class SoundHost:
                 failures = 0
             self._lose(reason)
             pause_s = BACKOFF_S[min(failures, len(BACKOFF_S) - 1)]
-            await asyncio.sleep(min(pause_s, LOOK_AGAIN_S) if self._proven else pause_s)
+            pause_s = min(pause_s, LOOK_AGAIN_S) if self._proven else pause_s
+            self.due_s = time.monotonic() + pause_s
+            await asyncio.sleep(pause_s)
             failures += 1
 
     # ------------------------------------------------------------ one host
@@ -217,7 +222,7 @@ class SoundHost:
         loop.add_reader(child.chatter, child.log_chatter, loop)
         self._ask()
         while not over.done():
-            woken_s = time.monotonic() + CHECK_S
+            self.due_s = woken_s = time.monotonic() + CHECK_S
             await asyncio.wait([over], timeout=CHECK_S)
             now_s = time.monotonic()
             if now_s > woken_s + LATE_LOOP_S:

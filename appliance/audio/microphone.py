@@ -138,6 +138,11 @@ class Microphone:
         return self._host.process_id
 
     @property
+    def due_s(self) -> float | None:
+        """As ``SoundHost.due_s``."""
+        return self._host.due_s
+
+    @property
     def level_dbfs(self) -> float:
         """Root mean square of what was written to the ring last; SILENCE_DBFS without a microphone."""
         return SILENCE_DBFS if self.device is None else rms_dbfs(self._newest)

@@ -152,6 +152,11 @@ class Speaker:
         return self._host.process_id
 
     @property
+    def due_s(self) -> float | None:
+        """As ``SoundHost.due_s``."""
+        return self._host.due_s
+
+    @property
     def latency_s(self) -> float:
         """From the host's writing to the air, as far as ALSA knows; 0 without a speaker."""
         return 0.0 if self.device is None else self.device.buffer_s

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
 from appliance import config, logs
 
@@ -14,9 +15,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run until stopped. Raises ConfigurationError."""
     settings = config.load(args.config)
-    if not args.debug:
-        logs.set_up(settings.log.level)
+    level = "debug" if args.debug else settings.log.level
+    logs.set_up(level)
     # Last, so that a wrong configuration is said at once and not after a second of imports on a Pi.
-    from appliance.daemon import run as run_daemon
+    from appliance import service
 
-    return run_daemon(settings)
+    def to_journal(running: service.Service) -> None:
+        if logs.goes_to_journal(sys.stderr):
+            from appliance.edge.journal import JournalHandler
+
+            logs.set_up(level, handler=JournalHandler(running.around))
+
+    return service.run(settings, lambda: config.load(args.config), to_journal)

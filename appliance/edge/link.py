@@ -43,6 +43,9 @@ KEY_LOOK_S: Final = 5.0
 """How often the key's source is looked at after a key was refused: one file's status. A new key has its attempt within
 twice this."""
 
+LONGEST_CREDENTIAL_S: Final = 60.0
+"""The most that credentials.token_timeout_s may be."""
+
 CLOCK_STEP_S: Final = 60.0
 """A wall clock that jumps this far has been set; certificates may be valid now."""
 
@@ -135,6 +138,9 @@ class Link:
         self._refused_until_s = float("-inf")
         """While latched: from when on a press may have its attempt."""
         self._wake = asyncio.Event()
+        self.due_s: float | None = None
+        """When the link takes its next step by itself, in monotonic seconds. None: it waits for somebody to want a
+        session, or has one, which the keepalive ends when it is dead."""
         self._unasked = False
         """An attempt is due that no turn asked for: a probe, a key that has changed, ``retry``."""
         self._not_before_s = float("-inf")
@@ -215,6 +221,8 @@ class Link:
     async def _attempt(self) -> None:
         """One session, from its handshake to its end, and the rest that its end asks for."""
         self._enter(LinkState.CONNECTING)
+        attempt_s = self._settings.connect_timeout_s + self._settings.configure_timeout_s
+        self.due_s = self._now_s() + attempt_s + LONGEST_CREDENTIAL_S
         self._pressed = False
         self._stamp = self._credential_stamp()
         self.policy.attempted(self._now_s())
@@ -279,8 +287,9 @@ class Link:
                 return False
             ends = [end_s for end_s in (deadline_s, None if look_s is None else now_s + look_s) if end_s is not None]
             self._wake.clear()
+            self.due_s = min(ends, default=None)
             try:
-                async with asyncio.timeout_at(min(ends, default=None)):
+                async with asyncio.timeout_at(self.due_s):
                     await self._wake.wait()
             except TimeoutError:
                 continue
@@ -333,5 +342,6 @@ class Link:
             return
         self._demand.wanted = self._demand.wanted or self._settings.always
         self.policy.opened(self._now_s())
+        self.due_s = None
         self._enter(LinkState.OPEN)
         self._on_event(Opened())

@@ -118,6 +118,10 @@ class Panel:
         """The next pause; grows only before the first success."""
         self._retry_timer: asyncio.TimerHandle | None = None
         self._changed = asyncio.Event()
+        self.lit = asyncio.Event()
+        """Set when the first light was drawn, or there is no LED to draw it on."""
+        self.due_s: float | None = None
+        """When the light changes by itself, in monotonic seconds; None: it is steady, or ``run`` has not begun."""
 
     @property
     def current_light(self) -> str:
@@ -147,8 +151,12 @@ class Panel:
         self._take_pins()
         while True:
             self._changed.clear()
+            interval_s = self._draw(time.monotonic())
+            self.due_s = None if interval_s is None else time.monotonic() + interval_s
+            if self._light is not None:
+                self.lit.set()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._draw(time.monotonic())):
+                async with asyncio.timeout(interval_s):
                     await self._changed.wait()
 
     def close(self) -> None:

@@ -18,7 +18,7 @@ class Allowance:
     """A sliding hour. ``limit_s`` 0: no limit."""
 
     def __init__(self, limit_s: float) -> None:
-        self._limit_s = limit_s
+        self.limit_s = limit_s
         self._spent: deque[tuple[float, float]] = deque()
         """(when its minute began, seconds of audio), oldest first."""
 
@@ -34,9 +34,9 @@ class Allowance:
         """Seconds until the box may talk again; 0: it may now."""
         while self._spent and self._spent[0][0] <= now_s - HOUR_S:
             self._spent.popleft()
-        if not self._limit_s:
+        if not self.limit_s:
             return 0.0
-        over_s = sum(seconds for _, seconds in self._spent) - self._limit_s
+        over_s = sum(seconds for _, seconds in self._spent) - self.limit_s
         for began_s, seconds in self._spent:
             if over_s < 0:
                 break
