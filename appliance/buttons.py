@@ -14,6 +14,7 @@ from typing import Protocol
 from appliance.edge.control import SOURCE as CONTROL_SOCKET
 from appliance.edge.panel import MUTE_SWITCH
 from appliance.errors import UnavailableError
+from appliance.kinds import Kind, entry
 from appliance.turn.gestures import Gesture, Gestures, Press, Release
 
 log = logging.getLogger(__name__)
@@ -79,7 +80,7 @@ class Buttons:
         before = bool(self._muted_by)
         (self._muted_by.add if wanted else self._muted_by.discard)(by)
         if bool(self._muted_by) is not before:
-            log.info("the microphone is %s: %s", "off" if wanted else "on again", by)
+            log.info("the microphone is %s: %s", "off" if wanted else "on again", by, extra=entry(Kind.MICROPHONE_OFF))
         self._told.on_mute(bool(self._muted_by))
         if self._muted_by and not wanted and by == CONTROL_SOCKET:
             raise UnavailableError(f"the microphone stays off: the {', '.join(self._muted_by)} keeps it so")

@@ -35,6 +35,7 @@ from appliance.edge.link import Link, LinkEvent
 from appliance.edge.panel import Panel
 from appliance.edge.transcripts import Transcripts
 from appliance.edge.volume_file import VolumeFile
+from appliance.errors import CredentialError
 from appliance.face import Face
 from appliance.hands_free import BATCH_FRAMES, HandsFree
 from appliance.ledger import DAY_S, Ledger
@@ -211,6 +212,14 @@ class Daemon:
         if settings.token_command:
             return (await credentials.fetch_token(settings.token_command, settings.token_timeout_s)).reveal()
         return credentials.read_key(settings.key_file).reveal()
+
+    def look_for_key(self) -> None:
+        """Without a key every attempt fails before it begins; so it is said now, and not to the first who presses."""
+        try:
+            if not self.config.credentials.token_command:
+                credentials.read_key(self.config.credentials.key_file)
+        except CredentialError:
+            self.link.retry()
 
     def _credential_stamp(self) -> object:
         return credentials.stamp(self.config.credentials.key_file)

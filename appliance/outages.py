@@ -11,6 +11,7 @@ import logging
 from collections import deque
 from typing import Final
 
+from appliance.kinds import Kind, entry
 from appliance.logs import REPEAT_S, Repeats
 
 SETTLED_S: Final = 30.0
@@ -21,11 +22,13 @@ MOST_OUTAGES: Final = 10
 
 
 class Outages:
-    """The journal of one device. ``noun``: microphone, speaker."""
+    """The journal of one device. ``noun``: microphone, speaker. ``found``, ``missing``: the kinds of its lines."""
 
-    def __init__(self, noun: str, logger: logging.Logger) -> None:
+    def __init__(self, noun: str, logger: logging.Logger, found: Kind, missing: Kind) -> None:
         self._noun = noun
         self._logger = logger
+        self._found = found
+        self._missing = missing
         self._repeats = Repeats(logger)
         self._begun: deque[float] = deque()
         """When the latest outages began, those of the last REPEAT_S."""
@@ -42,20 +45,20 @@ class Outages:
             self._logger.debug("no %s: %s", self._noun, reason)
             return
         self._said_s, self._reason = now_s, reason
-        self._say(logging.ERROR, f"no {self._noun}: {reason}", now_s)
+        self._say(logging.ERROR, f"no {self._noun}: {reason}", self._missing, now_s)
 
     def opened(self, shape: str, notes: tuple[str, ...], now_s: float) -> None:
         """It is there. ``notes``: further lines, said once in a while; empty ones are left out."""
         self._said_s = None
-        self._say(logging.INFO, f"{self._noun}: {shape}", now_s)
+        self._say(logging.INFO, f"{self._noun}: {shape}", self._found, now_s)
         for note in notes:
             if note:
-                self._repeats.log(logging.WARNING, note, now_s)
+                self._repeats.log(logging.WARNING, note, now_s, entry(self._found))
 
-    def _say(self, level: int, line: str, now_s: float) -> None:
+    def _say(self, level: int, line: str, kind: Kind, now_s: float) -> None:
         while self._begun and now_s - self._begun[0] > REPEAT_S:
             self._begun.popleft()
         if len(self._begun) <= MOST_OUTAGES:
-            self._logger.log(level, "%s", line)
+            self._logger.log(level, "%s", line, extra=entry(kind))
         else:
-            self._repeats.log(level, line, now_s)
+            self._repeats.log(level, line, now_s, entry(kind))

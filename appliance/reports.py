@@ -13,9 +13,11 @@ from appliance.audio import microphone as mic
 from appliance.audio import speaker as spk
 from appliance.audio.player import ReplyTruncated
 from appliance.edge import link
+from appliance.kinds import Kind, entry
 from appliance.logs import Repeats
 from appliance.outages import Outages
 from appliance.realtime import session as rt
+from appliance.realtime.retry import Class, Verdict, What
 from appliance.turn import vocabulary as v
 from appliance.turns import Parts, Turns
 
@@ -28,6 +30,34 @@ HOLE_TOO_LONG_S: Final = 3.0
 """A hole that no question survives (ruling 20)."""
 
 
+KIND_OF_CLASS: Final = {
+    Class.TRANSIENT: Kind.CONNECTION_LOST,
+    Class.KEY: Kind.KEY_REFUSED,
+    Class.ACCOUNT: Kind.NO_CREDITS,
+    Class.LIMIT: Kind.TOO_MANY_CONNECTIONS,
+    Class.CLOCK: Kind.CLOCK_WRONG,
+    Class.NETWORK: Kind.NETWORK_INTERCEPTS,
+    Class.SETTINGS: Kind.SETTINGS_REFUSED,
+}
+"""What the journal calls a failed connection, by what it means."""
+
+KIND_OF_WHAT: Final = {
+    What.NO_KEY: Kind.NO_KEY,
+    What.TOKEN: Kind.NO_TOKEN,
+    What.NO_NETWORK: Kind.NO_NETWORK,
+    What.NAME: Kind.NO_INTERNET,
+    What.UNREACHABLE: Kind.UNREACHABLE,
+    What.TIMEOUT: Kind.UNREACHABLE,
+    What.TLS: Kind.UNREACHABLE,
+}
+"""The same, where what happened says more than what it means: another fix, and so another entry of the catalog."""
+
+
+def kind_of(verdict: Verdict) -> Kind:
+    """The kind of entry that tells of a failed connection."""
+    return KIND_OF_WHAT.get(verdict.failure.what) or KIND_OF_CLASS[verdict.class_]
+
+
 class Reports:
     """Hears the parts of one box. ``publish`` is told, as plain data, what clients may watch."""
 
@@ -36,8 +66,8 @@ class Reports:
         self._turns = turns
         self._publish = publish
         self._repeats = Repeats(log)
-        self._microphone = Outages("microphone", log)
-        self._speaker = Outages("speaker", log)
+        self._microphone = Outages("microphone", log, Kind.MICROPHONE_FOUND, Kind.MICROPHONE_LOST)
+        self._speaker = Outages("speaker", log, Kind.SPEAKER_FOUND, Kind.SPEAKER_LOST)
 
     def on_link(self, event: link.LinkEvent) -> None:
         """Everything the link reports."""
@@ -46,11 +76,11 @@ class Reports:
             ledger.disconnected(_now_s())
         match event:
             case link.Opened():
-                self._repeats.log(logging.INFO, "connected", _now_s())
+                self._say(logging.INFO, "connected", Kind.CONNECTED)
                 ledger.connected(_now_s())
                 self._turns.happens(v.LinkReady())
             case link.Lost(verdict, _, was_open):
-                self._repeats.log(logging.WARNING, verdict.line, _now_s())
+                self._say_trouble(logging.WARNING, verdict)
                 if was_open:
                     self._end_replies()
                     self._turns.happens(v.LinkLost())
@@ -58,11 +88,11 @@ class Reports:
                     # What plays is all there will be; a new session has nothing to do with it.
                     self._parts.link.release()
             case link.Failed(verdict):
-                self._repeats.log(logging.ERROR, verdict.line, _now_s())
+                self._say_trouble(logging.ERROR, verdict)
                 self._end_replies()
                 self._turns.happens(v.LinkFailed())
             case link.Closed(reason):
-                self._repeats.log(logging.INFO, f"connection closed: {reason}", _now_s())
+                self._say(logging.INFO, f"connection closed: {reason}", Kind.CONNECTION_CLOSED)
                 self._end_replies()
                 self._turns.happens(v.LinkLost())
             case rt.SpeechBegan():
@@ -89,7 +119,7 @@ class Reports:
                 self._turns.happens(v.ReplyEnded(response_id, status, tool_calls))
             case rt.ServiceSaid(type_, code, message, harmless):
                 said = f"the service says: {message or 'an error without a text'} ({code or type_ or 'no code'})"
-                self._repeats.log(logging.DEBUG if harmless else logging.WARNING, said, _now_s())
+                self._say(logging.DEBUG if harmless else logging.WARNING, said, Kind.SERVICE_SAYS, ERROR=code or type_)
 
     def _end_replies(self) -> None:
         """Nothing more of any reply will arrive: what is here plays out."""
@@ -113,10 +143,22 @@ class Reports:
                 self._turns.happens(v.MicrophoneLost())
             case mic.MicrophoneHole(lost_s):
                 if lost_s >= HOLE_WORTH_A_LINE_S:
-                    self._repeats.log(logging.WARNING, f"the microphone lost {lost_s:.1f} s of sound", _now_s())
+                    self._say(logging.WARNING, f"the microphone lost {lost_s:.1f} s of sound", Kind.MICROPHONE_HOLE)
                 if lost_s >= HOLE_TOO_LONG_S:
                     self._turns.happens(v.MicrophoneLost())
                     self._turns.happens(v.MicrophoneReady())
+
+    def _say_trouble(self, level: int, verdict: Verdict) -> None:
+        failure = verdict.failure
+        codes = {
+            "CLOSE_CODE": failure.code if failure.what is What.CLOSED else None,
+            "HTTP_STATUS": failure.code if failure.what is What.HTTP else None,
+        }
+        self._say(level, verdict.line, kind_of(verdict), **codes)
+
+    def _say(self, level: int, line: str, kind: Kind, **fields: object) -> None:
+        """One line of the journal; repeats are counted."""
+        self._repeats.log(level, line, _now_s(), entry(kind, **fields))
 
     def on_speaker(self, event: spk.SpeakerEvent) -> None:
         """Everything the speaker reports."""
@@ -134,7 +176,8 @@ class Reports:
             case spk.ReplyDrained(response_id, at_s):
                 asyncio.get_running_loop().call_at(at_s, self._turns.happens, v.ReplyDrained(response_id))
             case ReplyTruncated():
-                log.warning("a reply is longer than speaker.reply_buffer_s: the rest of it is dropped")
+                line = "a reply is longer than speaker.reply_buffer_s: the rest of it is dropped"
+                self._say(logging.WARNING, line, Kind.REPLY_TOO_LONG)
 
 
 def _now_s() -> float:

@@ -70,6 +70,7 @@ class Service:
         if not self._stopping:
             self._stopping = True
             self._notifications.stopping()
+            log.info("stopping", extra=entry(Kind.STOPPED))
             if self.daemon is not None:
                 self.daemon.stop()
 
@@ -115,6 +116,7 @@ class Service:
         self.daemon = daemon = Daemon(self._config)
         if self._muted:
             daemon.mute(True)
+        daemon.look_for_key()
         text = notify.StatusText(self._notifications, daemon.face.words)
         daemon.listeners.append(lambda _: text.changed())
         workers: dict[str, notify.Due] = {
@@ -149,6 +151,7 @@ class Service:
                 await daemon.control.listening.wait()
         if not self._stopping:
             self._notifications.ready(daemon.face.words())
+            log.info("ready: %s", daemon.face.words(), extra=entry(Kind.READY))
 
     def around(self) -> Mapping[str, object]:
         """What every entry in the journal says of the moment."""

@@ -23,6 +23,7 @@ from appliance.audio.utterance import Utterance
 from appliance.edge import link
 from appliance.edge.tools import Tools
 from appliance.figures import TurnFigures
+from appliance.kinds import Kind, entry
 from appliance.ledger import Ledger
 from appliance.logs import Repeats
 from appliance.realtime import advice
@@ -126,7 +127,8 @@ class Turns:
             self._refuse_to_talk(rest_s)
             return
         if self._parts.microphone.is_closed:
-            self._repeats.log(logging.WARNING, "the microphone is off: a press cannot be heard", self._now_s())
+            line = "the microphone is off: a press cannot be heard"
+            self._repeats.log(logging.WARNING, line, self._now_s(), entry(Kind.MICROPHONE_OFF))
             if self._parts.machine.state in (v.State.SENDING, v.State.WAITING):
                 # What was asked before is answered; going on with it is not possible.
                 self._parts.sounds.say(clips.Clip.MUTED, v.Sound.ERROR)
@@ -140,7 +142,7 @@ class Turns:
         if self._parts.machine.state in (v.State.READY, v.State.EXPECTING):
             minutes = max(1, round(rest_s / 60))
             said = f"resting: the hour's audio is used up (limits.audio_s_per_hour); back in {minutes} min"
-            self._repeats.log(logging.WARNING, said, self._now_s())
+            self._repeats.log(logging.WARNING, said, self._now_s(), entry(Kind.RESTING))
             self._parts.sounds.say(clips.Clip.WAIT, v.Sound.SORRY)
             self.on_change()
 
@@ -279,10 +281,12 @@ class Turns:
             case v.WarnLongHold():
                 self.warning = True
             case v.HintHold():
-                log.info("the button was let go at once: keep it pressed while you speak")
+                line = "the button was let go at once: keep it pressed while you speak"
+                log.info("%s", line, extra=entry(Kind.BUTTON_LET_GO))
                 parts.sounds.say(clips.Clip.HOLD, v.Sound.SORRY)
             case v.ReportJam():
-                log.warning("the button is stuck: what was said is sent, further presses count after it is released")
+                line = "the button is stuck: what was said is sent, further presses count after it is released"
+                log.warning("%s", line, extra=entry(Kind.BUTTON_STUCK))
 
     def _open_turn(self, number: int, session: rt.Session | None) -> None:
         if number != self.figures.number:
@@ -389,7 +393,7 @@ class Turns:
             outputs = await self._parts.tools.run([(call.call_id, call.name, call.arguments) for call in calls])
         except Exception:
             # A fault of ours, as in a command of the control socket: the person hears of it, the box goes on.
-            log.exception("a tool failed")
+            log.exception("a tool failed", extra=entry(Kind.FAULT_OF_OURS))
             outputs = tuple((call.call_id, '{"error": "the tool failed"}') for call in calls)
         self.happens(v.ToolsFinished(outputs))
 

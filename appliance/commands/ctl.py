@@ -2,6 +2,7 @@
 
 status    what the box is doing now
 watch     every change of it, as it happens, until interrupted
+idle      wait until nobody talks with the box; at once if so
 press     the button goes down, as if by hand; it is let go by release, or by itself after talk.max_hold_s
 release   the button goes up
 tap       both at once
@@ -26,7 +27,7 @@ from typing import Any, Final
 from appliance import config
 from appliance.errors import UnavailableError, UsageError
 
-COMMANDS: Final = ("status", "watch", "press", "release", "tap", "stop", "retry", "mute", "unmute", "volume")
+COMMANDS: Final = ("status", "watch", "idle", "press", "release", "tap", "stop", "retry", "mute", "unmute", "volume")
 
 ANSWER_TIMEOUT_S: Final = 5.0
 """A daemon answers within a turn of its loop; one that does not in this time is hung."""
@@ -49,6 +50,9 @@ def run(args: argparse.Namespace) -> int:
     if (args.what == "volume") is (args.percent is None):
         raise UsageError("a number from 0 to 100 goes with volume, and with nothing else")
     path = args.socket or config.load(args.config).control.socket_path
+    if args.what == "idle":
+        _wait_for_idle(path)
+        return 0
     request = {"command": args.what, **({"captions": True} if args.captions else {})}
     if args.percent is not None:
         request["percent"] = args.percent
@@ -62,6 +66,17 @@ def run(args: argparse.Namespace) -> int:
                 # Over a pipe, too, a line is there when it happens.
                 print(text, flush=True)
     return 0
+
+
+def _wait_for_idle(path: str) -> None:
+    """Until the box waits for a press. Raises UnavailableError if there is no daemon, or it ends meanwhile."""
+    with contextlib.closing(_lines(path, {"command": "watch"}, endless=True)) as lines:
+        for line in lines:
+            message = json.loads(line)
+            if message.get("ok") is False:
+                raise UnavailableError(message["error"])
+            if message.get("status", message).get("state") == "ready":
+                return
 
 
 def _lines(path: str, request: Mapping[str, Any], *, endless: bool) -> Generator[str, None, None]:

@@ -42,6 +42,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
 
 from appliance.errors import ApplianceError, UnavailableError
+from appliance.kinds import Kind, entry
 
 log = logging.getLogger(__name__)
 
@@ -172,7 +173,8 @@ class ControlServer:
         except OSError as error:
             listener.close()
             reason = error.strerror or str(error)
-            log.error("no control socket: %s: %s; set control.socket to a path that can be made", self._path, reason)
+            line = "no control socket: %s: %s; set control.socket to a path that can be made"
+            log.error(line, self._path, reason, extra=entry(Kind.NO_CONTROL_SOCKET))
             return None
         except BaseException:
             listener.close()
@@ -220,7 +222,7 @@ class ControlServer:
             return _refusal(str(error))
         except Exception:
             # A fault of ours in one command: the client hears of it, the box goes on.
-            log.exception("control socket: %s failed", command)
+            log.exception("control socket: %s failed", command, extra=entry(Kind.FAULT_OF_OURS))
             return _refusal("internal fault; the log has it")
 
     def _set_volume(self, percent: object) -> bytes:
@@ -243,7 +245,8 @@ class ControlServer:
         if action is None:
             return _refusal(f"unknown command; there are: status, watch, volume, {', '.join(self._actions)}")
         if command in ("press", "tap", "unmute"):
-            log.info("control socket: %s by user id %d", command, _user_id(writer))
+            user = _user_id(writer)
+            log.info("control socket: %s by user id %d", command, user, extra=entry(Kind.CONTROL_USED, BY_UID=user))
         action()
         return _line({"ok": True})
 

@@ -19,6 +19,7 @@ from typing import Final, Protocol
 from appliance.edge import pins
 from appliance.edge.contact import MOST_EDGES, Contact
 from appliance.edge.lamps import Lamp, Light, NoLamp
+from appliance.kinds import Kind, entry
 
 __all__ = ["ACKNOWLEDGE_PAUSE_S", "ACKNOWLEDGE_S", "MOST_EDGES", "MUTE_SWITCH", "RETRY_S", "SOURCE", "Light", "Panel"]
 
@@ -183,7 +184,7 @@ class Panel:
         try:
             makeshift = pins.open_driver()
         except OSError as error:
-            log.error("no button and no light: %s", error)
+            log.error("no button and no light: %s", error, extra=entry(Kind.NO_PINS))
             self._gone, self._lamp_gone = wanted, leds.kind != "none"
             self._try_again(self._retry_s)
             return
@@ -203,7 +204,8 @@ class Panel:
             self._lamp = pins.lamp(leds.kind, leds.gpio, leds.active_high)
         except Exception as error:
             # Every pin driver has exceptions of its own. A box without pins can still be talked to by the socket.
-            log.log(level, "no light on GPIO%s: %s", ", ".join(map(str, leds.gpio)), _explained(error))
+            numbers = ", ".join(map(str, leds.gpio))
+            log.log(level, "no light on GPIO%s: %s", numbers, _explained(error), extra=entry(Kind.NO_PINS))
             return False
         return True
 
@@ -211,7 +213,8 @@ class Panel:
         try:
             contact.open()
         except Exception as error:
-            log.error("no %s on GPIO%d: %s", contact.what, contact.gpio, _explained(error))
+            what, extra = contact.what, entry(Kind.NO_PINS)
+            log.error("no %s on GPIO%d: %s", what, contact.gpio, _explained(error), extra=extra)
             self._gone.append(contact)
             return
         self._contacts.append(contact)
@@ -223,7 +226,8 @@ class Panel:
             # A switch stands where it stands, and an edge may have been missed.
             self._switch(contact.is_closed, time.monotonic())
         elif contact.is_closed:
-            log.warning("the button on GPIO%d is down at start: ignored until it is released", contact.gpio)
+            line = "the button on GPIO%d is down at start: ignored until it is released"
+            log.warning(line, contact.gpio, extra=entry(Kind.BUTTON_STUCK))
 
     # ------------------------------------------------------------ the light
 
@@ -260,7 +264,7 @@ class Panel:
         gone = [contact for contact in self._contacts if contact is failed or not contact.answers()]
         parts = " and ".join([*(contact.what for contact in gone), *(["light"] if lamp else [])])
         then = f"tried again every {RETRY_S:g} s" if gone else "it stays dark until the daemon is started again"
-        log.error("the %s no longer works: %s; %s", parts, _explained(error), then)
+        log.error("the %s no longer works: %s; %s", parts, _explained(error), then, extra=entry(Kind.PINS_LOST))
         if lamp:
             self._put_out()
         for contact in gone:
@@ -311,7 +315,8 @@ class Panel:
             self._changed.set()
             names.append("light")
         if names:
-            log.info("the %s %s again", " and ".join(names), "works" if len(names) == 1 else "work")
+            verb = "works" if len(names) == 1 else "work"
+            log.info("the %s %s again", " and ".join(names), verb, extra=entry(Kind.PINS_BACK))
         for contact in back:
             self._begin(contact)
         if self._lamp_gone:
@@ -332,7 +337,8 @@ class Panel:
             # One edge that could not be dealt with must not take the button from the person for good.
             trace = error if log.isEnabledFor(logging.DEBUG) else None
             edge, kind = "press" if down else "release", type(error).__name__
-            log.error("a %s of the %s was lost: %s: %s", edge, source, kind, error, exc_info=trace)
+            said = "a %s of the %s was lost: %s: %s"
+            log.error(said, edge, source, kind, error, exc_info=trace, extra=entry(Kind.PRESS_LOST))
 
 
 def _explained(error: Exception) -> str:

@@ -17,6 +17,7 @@ from typing import Any, Final, NoReturn
 
 from appliance import json_schema, program
 from appliance.errors import ProgramError
+from appliance.kinds import Kind, entry
 
 log = logging.getLogger(__name__)
 
@@ -91,9 +92,11 @@ class Tools:
             answer = _text(await tool.action(_checked(tool.parameters, arguments)))
         except ToolError as error:
             said = f" ({error.complaint})" if error.complaint else ""
-            log.warning("tool %s: %s%s", name[:NAME_CHARS], error, said)
+            called = name[:NAME_CHARS]
+            log.warning("tool %s: %s%s", called, error, said, extra=entry(Kind.TOOL_FAILED, TOOL=called))
             return _error(str(error))
-        log.info("tool %s: answered after %.1f s", name, time.monotonic() - began_s)
+        took_s = time.monotonic() - began_s
+        log.info("tool %s: answered after %.1f s", name, took_s, extra=entry(Kind.TOOL_ANSWERED, TOOL=name))
         return answer
 
 

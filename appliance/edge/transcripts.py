@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
+from appliance.kinds import Kind, entry
+
 log = logging.getLogger(__name__)
 
 
@@ -73,7 +75,8 @@ class Transcripts:
         except OSError as error:
             # Once, not once a turn: a full card must not fill the journal too.
             if not self._failed:
-                log.error("transcripts are not kept: %s: %s; check transcripts.file", path, error.strerror)
+                said = "transcripts are not kept: %s: %s; check transcripts.file"
+                log.error(said, path, error.strerror, extra=entry(Kind.TRANSCRIPTS_FAILED))
             self._failed = True
 
     def _rotate(self, path: str, coming_bytes: int) -> None:

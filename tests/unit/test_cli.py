@@ -8,7 +8,6 @@ import os
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -21,16 +20,6 @@ from appliance.commands.devices import rows
 from appliance.errors import ConfigurationError, UnavailableError
 
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(autouse=True)
-def logging_as_before() -> Iterator[None]:
-    root, library = logging.getLogger(), logging.getLogger("websockets")
-    handlers, levels = root.handlers[:], (root.level, library.level)
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(levels[0])
-    library.setLevel(levels[1])
 
 
 def command(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -6,6 +6,7 @@ import logging
 
 import pytest
 
+from appliance.kinds import Kind
 from appliance.outages import MOST_OUTAGES, SETTLED_S, Outages
 
 log = logging.getLogger(__name__)
@@ -18,7 +19,7 @@ def lines(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
 
 
 def test_several_reasons_in_a_row_are_one_line_each_time(lines: pytest.LogCaptureFixture) -> None:
-    outages = Outages("microphone", log)
+    outages = Outages("microphone", log, Kind.MICROPHONE_FOUND, Kind.MICROPHONE_LOST)
     for begin_s in (0.0, 20.0):
         outages.lost('"USB" was unplugged', begin_s)
         outages.lost("no sound card with a microphone", begin_s + 1)
@@ -27,7 +28,7 @@ def test_several_reasons_in_a_row_are_one_line_each_time(lines: pytest.LogCaptur
 
 
 def test_another_reason_long_after_is_news(lines: pytest.LogCaptureFixture) -> None:
-    outages = Outages("microphone", log)
+    outages = Outages("microphone", log, Kind.MICROPHONE_FOUND, Kind.MICROPHONE_LOST)
     outages.lost("there is none", 0.0)
     outages.lost("in use by arecord", SETTLED_S)
     outages.lost("in use by arecord", 3 * SETTLED_S)
@@ -35,7 +36,7 @@ def test_another_reason_long_after_is_news(lines: pytest.LogCaptureFixture) -> N
 
 
 def test_a_loose_plug_is_counted(lines: pytest.LogCaptureFixture) -> None:
-    outages = Outages("speaker", log)
+    outages = Outages("speaker", log, Kind.SPEAKER_FOUND, Kind.SPEAKER_LOST)
     for number in range(200):
         outages.lost("unplugged", number)
         outages.opened("USB", ("there is another",), number + 0.5)
