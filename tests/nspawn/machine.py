@@ -106,14 +106,15 @@ class Machine:
             "--console=pipe",
             "--quiet",
         )
-        self._process = subprocess.Popen(
-            ("systemd-nspawn", *options, "--boot", "systemd.wants=agent.service"),
-            # Without it systemd 257 stops in silence on a machine with the older cgroups.
-            env={**os.environ, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"},
-            stdin=subprocess.DEVNULL,
-            stdout=(self.share / "console.log").open("wb"),
-            stderr=subprocess.STDOUT,
-        )
+        with (self.share / "console.log").open("wb") as console:
+            self._process = subprocess.Popen(
+                ("systemd-nspawn", *options, "--boot", "systemd.wants=agent.service"),
+                # Without it systemd 257 stops in silence on a machine with the older cgroups.
+                env={**os.environ, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"},
+                stdin=subprocess.DEVNULL,
+                stdout=console,
+                stderr=subprocess.STDOUT,
+            )
         try:
             self._wait_for_agent()
         except BaseException:

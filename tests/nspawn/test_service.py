@@ -93,9 +93,7 @@ def test_a_new_key_is_tried_within_ten_seconds(machine: Machine) -> None:
     assert took_s < 10
     assert machine.show("MainPID") != before
     machine.until(lambda: machine.show("ActiveState", "voice-appliance-key.service") == "inactive")
-    after = machine.show("MainPID")
-    time.sleep(3)
-    assert machine.show("MainPID") == after, "it is restarted again and again"
+    assert len(entries(machine, "EVENT=ready")) == 2, "it was restarted more than once"
 
 
 def test_the_key_is_only_in_the_credential(machine: Machine) -> None:
@@ -108,7 +106,7 @@ def test_the_key_is_only_in_the_credential(machine: Machine) -> None:
     assert KEY not in machine.shell(
         f"tr '\\0' '\\n' < /proc/{pid}/environ; systemctl show {UNIT}; cat /proc/{pid}/cmdline"
     )
-    assert KEY not in machine.shell("journalctl --sync; journalctl --output=export")
+    assert KEY not in machine.shell(f"journalctl --sync; journalctl --unit={UNIT} --output=export")
 
 
 def test_a_question_is_answered_inside_the_sandbox(machine: Machine) -> None:
@@ -123,14 +121,15 @@ def test_a_question_is_answered_inside_the_sandbox(machine: Machine) -> None:
 
 
 def test_a_reload_changes_what_runs(machine: Machine) -> None:
-    pid, connected = machine.show("MainPID"), len(entries(machine, "EVENT=connected"))
+    pid = machine.show("MainPID")
+    assert status(machine)["link"] == "open"
     machine.shell("printf '\\nvolume = 33\\n' >> /etc/voice-appliance/config.toml; systemctl reload voice-appliance")
     machine.until(lambda: status(machine)["volume"] == 33)
+    assert status(machine)["link"] == "open", "the conversation was lost for a setting that can be changed"
     machine.shell("printf '\\n[talk]\\nmode = \"hold\"\\n' >> /etc/voice-appliance/config.toml")
     machine.shell("systemctl reload voice-appliance")
     machine.until(lambda: len(entries(machine, "EVENT=ready")) >= 3)
     assert (machine.show("MainPID"), machine.show("NRestarts"), is_active(machine)) == (pid, "0", True)
-    assert len(entries(machine, "EVENT=connected")) == connected
     machine.shell("echo 'mood = 3' >> /etc/voice-appliance/config.toml; systemctl reload voice-appliance")
     machine.until(lambda: len(entries(machine, "EVENT=reload_refused")) == 1)
     assert (machine.show("MainPID"), is_active(machine)) == (pid, True)
@@ -169,6 +168,12 @@ def test_no_credits_is_found_by_its_code_and_explained(machine: Machine) -> None
 
 
 def test_it_stops_in_less_than_two_seconds_in_the_middle_of_a_conversation(machine: Machine) -> None:
+    def is_connected() -> bool:
+        # A refused account may be tried again every 5 s.
+        machine.shell("voice-appliance ctl retry")
+        return status(machine).get("link") == "open"
+
+    machine.until(is_connected)
     machine.shell("voice-appliance ctl press")
     machine.until(lambda: status(machine).get("state") == "listening")
     began_s = time.monotonic()
