@@ -332,9 +332,13 @@ class Link:
         try:
             # A task of its own: on Python 3.11 a TaskGroup whose child failed leaves a cancellation counted in its
             # task, and every later asyncio.timeout there would end in CancelledError.
-            return await asyncio.get_running_loop().create_task(self._conversation.run())
+            over = await asyncio.get_running_loop().create_task(self._conversation.run())
         finally:
             await self._conversation.hang_up()
+        if (task := asyncio.current_task()) is not None and task.cancelling():
+            # The box stops in the moment in which the session ends by itself: the task group has kept only the latter.
+            raise asyncio.CancelledError
+        return over
 
     def _outcome(self, outcome: Outcome) -> None:
         if not isinstance(outcome, Ready):

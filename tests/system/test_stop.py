@@ -22,7 +22,7 @@ STOP_S = 2.0
 
 LONG_REPLY = conversation(Turn(replies=(Reply(tone_ms=20_000),)))
 NO_REPLY = conversation(Turn(replies=()))
-CALLS_A_TOOL = conversation(Turn(replies=(Reply(call=(Call(name="sleepy"),)),)))
+CALLS_A_TOOL = conversation(Turn(replies=(Reply(calls=(Call(name="sleepy"),)),)))
 NEVER_ACCEPTS = Scenario(connections=(Connection(accept_after_ms=60_000),))
 FROZEN = Scenario(connections=(Connection(steps=(Step(on=Moment.AUDIO, audio_ms=200, do=Freeze()),)),))
 
@@ -35,12 +35,11 @@ async def stopped_in_time(
     began_s = float("inf")
     async with Service(scenario=scenario) as service:
         async with box(service, card, folder, talk__mode="hold", **settings) as daemon:
-            hosts = [daemon.microphone, daemon.speaker]
             yield daemon
             began_s = time.monotonic()
         took_s = time.monotonic() - began_s
     assert took_s < STOP_S
-    assert all(host.process_id is None for host in hosts)
+    assert daemon.microphone.process_id is None and daemon.speaker.process_id is None
 
 
 async def test_ready(card: VirtualCard, tmp_path: Path) -> None:
@@ -74,8 +73,12 @@ async def test_speaking(card: VirtualCard, tmp_path: Path) -> None:
 
 
 async def test_a_tool_runs(card: VirtualCard, tmp_path: Path) -> None:
-    sleepy = {"command": ["/bin/sleep", "30"], "description": "takes its time", "timeout_s": 40.0}
-    async with stopped_in_time(CALLS_A_TOOL, card, tmp_path, tools={"sleepy": sleepy}) as daemon:
+    sleepy: dict[str, object] = {
+        "tools__sleepy__command": ["/bin/sleep", "30"],
+        "tools__sleepy__description": "takes its time",
+        "tools__sleepy__timeout_s": 15,
+    }
+    async with stopped_in_time(CALLS_A_TOOL, card, tmp_path, **sleepy) as daemon:
         await ask_holding(daemon, card, words())
         await in_time(_sleeps, 20)
     assert not _sleeps()
