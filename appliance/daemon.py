@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -38,6 +38,7 @@ from appliance.edge.volume_file import VolumeFile
 from appliance.errors import CredentialError
 from appliance.face import Face
 from appliance.hands_free import BATCH_FRAMES, HandsFree
+from appliance.history import History
 from appliance.ledger import DAY_S, Ledger
 from appliance.part_settings import link_settings, restraint_settings, retry_times, session_settings, turn_settings
 from appliance.realtime.policy import Policy
@@ -138,6 +139,8 @@ class Daemon:
         self._began_s = asyncio.get_running_loop().time()
         self.listeners: list[Callable[[dict[str, Any]], None]] = []
         """Told what clients may watch, besides the control socket's clients."""
+        self.recall: Callable[[], Mapping[str, Any]] = lambda: History().as_data()
+        """What the box remembers, for ``ctl history``."""
 
     # ------------------------------------------------------------ running
 
@@ -345,6 +348,10 @@ class Daemon:
     def status(self) -> dict[str, Any]:
         """What ``ctl status`` shows: plain values, no secrets, nothing that was said."""
         return self.face.status()
+
+    def history(self) -> Mapping[str, Any]:
+        """What ``ctl history`` shows: nothing that was said."""
+        return self.recall()
 
     def quiet(self) -> None:
         """``ctl stop``: the reply, a clip and the turn end, the daemon does not."""

@@ -56,6 +56,8 @@ class Face:
         """It is missing, gone or stalled; one that is closed on purpose is none."""
         self.speaker_fault = False
         """It is missing, gone or stalled."""
+        self.setup_problems: tuple[str, ...] = ()
+        """What is wrong with the configuration that somebody wants, when the box runs with an older one."""
         self.speaker_seen = False
         """It has been there since the start."""
         self.no_button = False
@@ -72,6 +74,8 @@ class Face:
         if self.speaker_fault:
             faults.add(Fault.SPEAKER)
         if self.no_button:
+            faults.add(Fault.SETUP)
+        if self.setup_problems:
             faults.add(Fault.SETUP)
         if (number := parts.link.policy.fault(now_s)) is not None:
             faults.add(Fault(number))
@@ -114,13 +118,14 @@ class Face:
         """What ``ctl status`` shows: plain values, no secrets, nothing that was said."""
         parts, now_s = self._parts, asyncio.get_running_loop().time()
         verdict = parts.link.policy.verdict
+        troubles = ([] if verdict is None else [verdict.line]) + list(self.setup_problems)
         return {
             **self._shown,
             "turn": parts.machine.number,
             "last_turn": self._turns.last,
             "totals": asdict(parts.ledger.totals(now_s)),
             "rest_s": round(self._rest_s(now_s)),
-            "fault": verdict.line if verdict is not None else None,
+            "fault": "; ".join(troubles) or None,
             "microphone": _device(parts.microphone.device),
             "speaker": _device(parts.speaker.device),
             "muted_by": ", ".join(self._buttons.muted_by) or None,

@@ -21,6 +21,7 @@ from appliance.edge import journal, notify, undervoltage
 from appliance.edge.control import SOURCE as CONTROL_SOCKET
 from appliance.errors import ConfigurationError
 from appliance.kinds import Kind, entry
+from appliance.memory import Memory
 from appliance.turn.vocabulary import State
 
 log = logging.getLogger(__name__)
@@ -57,13 +58,16 @@ class Service:
         """By the control socket, carried over to the next box; the switch speaks for itself."""
         self._change: asyncio.Task[None] | None = None
         """Applies a new configuration when the turn is over; None: none waits."""
+        self.memory: Memory | None = None
+        """Of what outlasts a power cut; None keeps nothing."""
         self.daemon: Daemon | None = None
         """The present box; None before the first."""
 
     async def run(self) -> None:
         """Until ``stop()``. Raises what a part of a box raised."""
-        while not self._stopping:
-            await self._one_box()
+        async with self.memory.recording() if self.memory is not None else contextlib.nullcontext():
+            while not self._stopping:
+                await self._one_box()
 
     def stop(self) -> None:
         """End: the reply fades, the session closes, the light goes out."""
@@ -104,16 +108,22 @@ class Service:
         log.info("configuration read again: %s", said, extra=entry(Kind.RELOADED))
         self._config = config
         self._box_name = journal.box_name(config.box.name)
+        if self.memory is not None:
+            self.memory.took_over(daemon)
         if all(name in LIVE for name in changed):
             logging.getLogger().setLevel(config.log.level.upper())
             daemon.apply(config)
             self._notifications.ready(daemon.face.words())
+            if self.memory is not None:
+                await self.memory.worked()
         else:
             self._muted = CONTROL_SOCKET in daemon.buttons.muted_by
             daemon.stop()
 
     async def _one_box(self) -> None:
         self.daemon = daemon = Daemon(self._config)
+        if self.memory is not None:
+            self.memory.attach(daemon)
         if self._muted:
             daemon.mute(True)
         daemon.look_for_key()
@@ -152,6 +162,8 @@ class Service:
         if not self._stopping:
             self._notifications.ready(daemon.face.words())
             log.info("ready: %s", daemon.face.words(), extra=entry(Kind.READY))
+            if self.memory is not None:
+                await self.memory.worked()
 
     def around(self) -> Mapping[str, object]:
         """What every entry in the journal says of the moment."""

@@ -2,6 +2,8 @@
 
 status    what the box is doing now
 watch     every change of it, as it happens, until interrupted
+history   what happened, and on which days how often; the last of it also after a power cut, with no daemon
+=======
 idle      wait until nobody talks with the box; at once if so
 press     the button goes down, as if by hand; it is let go by release, or by itself after talk.max_hold_s
 release   the button goes up
@@ -24,10 +26,24 @@ import socket
 from collections.abc import Generator, Iterator, Mapping
 from typing import Any, Final
 
-from appliance import config
-from appliance.errors import UnavailableError, UsageError
+from appliance import config, last_good
+from appliance.commands import recalled
+from appliance.errors import ConfigurationError, UnavailableError, UsageError
 
-COMMANDS: Final = ("status", "watch", "idle", "press", "release", "tap", "stop", "retry", "mute", "unmute", "volume")
+COMMANDS: Final = (
+    "status",
+    "watch",
+    "idle",
+    "history",
+    "press",
+    "release",
+    "tap",
+    "stop",
+    "retry",
+    "mute",
+    "unmute",
+    "volume",
+)
 
 ANSWER_TIMEOUT_S: Final = 5.0
 """A daemon answers within a turn of its loop; one that does not in this time is hung."""
@@ -49,7 +65,11 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("--captions goes with watch")
     if (args.what == "volume") is (args.percent is None):
         raise UsageError("a number from 0 to 100 goes with volume, and with nothing else")
-    path = args.socket or config.load(args.config).control.socket_path
+    if args.what == "history":
+        data = _history(args)
+        print("\n".join([recalled.as_json(data)] if args.json else recalled.lines(data)))
+        return 0
+    path = _socket_path(args)
     if args.what == "idle":
         _wait_for_idle(path)
         return 0
@@ -66,6 +86,25 @@ def run(args: argparse.Namespace) -> int:
                 # Over a pipe, too, a line is there when it happens.
                 print(text, flush=True)
     return 0
+
+
+def _socket_path(args: argparse.Namespace) -> str:
+    """Where the daemon listens. A wrong configuration does not hide it: the daemon runs on with its last good one."""
+    if args.socket:
+        return str(args.socket)
+    try:
+        return config.load(args.config).control.socket_path
+    except ConfigurationError:
+        return config.ControlSettings(socket="", captions=False).socket_path
+
+
+def _history(args: argparse.Namespace) -> dict[str, Any]:
+    """What the daemon remembers; what it last wrote when none answers. Raises UnavailableError."""
+    answer = _lines(_socket_path(args), {"command": "history"}, endless=False)
+    with contextlib.suppress(UnavailableError), contextlib.closing(answer):
+        history: dict[str, Any] = json.loads(next(answer))["history"]
+        return history
+    return recalled.from_file(last_good.state_folder() or recalled.STATE_FOLDER)
 
 
 def _wait_for_idle(path: str) -> None:

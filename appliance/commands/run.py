@@ -1,11 +1,16 @@
-"""The daemon: what systemd starts. Ends with 78 when the configuration is wrong, so that systemd does not try again."""
+"""The daemon: what systemd starts. In place of a wrong configuration the last one that worked is used; if there is
+none, the daemon ends with 78, so that systemd does not try again."""
 
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 
-from appliance import config, logs
+from appliance import last_good, logs
+from appliance.config import Config
+
+log = logging.getLogger(__name__)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -14,16 +19,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run until stopped. Raises ConfigurationError."""
-    settings = config.load(args.config)
-    level = "debug" if args.debug else settings.log.level
+    folder = last_good.state_folder()
+    loaded = last_good.load(args.config, folder)
+    level = "debug" if args.debug else loaded.config.log.level
     logs.set_up(level)
     # Last, so that a wrong configuration is said at once and not after a second of imports on a Pi.
     from appliance import service
+    from appliance.memory import Memory
 
-    def to_journal(running: service.Service) -> None:
+    memory: Memory | None = None
+
+    def begin(running: service.Service) -> None:
+        nonlocal memory
+        running.memory = memory = Memory(args.config, loaded, folder)
         if logs.goes_to_journal(sys.stderr):
             from appliance.edge.journal import JournalHandler
 
             logs.set_up(level, handler=JournalHandler(running.around))
+        for problem in loaded.problems:
+            log.error("%s", problem)
+        if loaded.problems:
+            log.error("the configuration is wrong: the last one that worked is in force until it is mended")
 
-    return service.run(settings, lambda: config.load(args.config), to_journal)
+    def read() -> Config:
+        assert memory is not None, "the service begins before it is asked to read"
+        return memory.read()
+
+    return service.run(loaded.config, read, begin)

@@ -8,6 +8,7 @@ each is answered by one line, in order::
     {"command": "release"}                    {"ok": true}      and up; on the same connection or another
     {"command": "tap"}                        {"ok": true}      both at once
     {"command": "stop"}                       {"ok": true}      the reply and the turn end; the daemon does not
+    {"command": "history"}                    {"ok": true, "history": {…}}   what happened, and how often
     {"command": "retry"}                      {"ok": true}      try to connect now
     {"command": "mute"}                       {"ok": true}      the microphone is closed
     {"command": "unmute"}                     {"ok": true}      and opened, unless the switch on the box keeps it closed
@@ -73,6 +74,9 @@ class Handler(Protocol):
 
     def edge(self, down: bool, source: str) -> None:
         """The button ``source`` went down or up, now."""
+
+    def history(self) -> Mapping[str, Any]:
+        """What the box remembers, as JSON values."""
 
     def quiet(self) -> None:
         """End the reply and the turn."""
@@ -235,6 +239,8 @@ class ControlServer:
         match command:
             case "status":
                 return _line({"ok": True, "status": self._handler.status()})
+            case "history":
+                return _line({"ok": True, "history": self._handler.history()})
             case "watch":
                 if captions and not self._captions:
                     return _refusal("captions are off; control.captions = true in the configuration allows them")
@@ -243,7 +249,8 @@ class ControlServer:
                 return answer
         action = self._actions.get(command)
         if action is None:
-            return _refusal(f"unknown command; there are: status, watch, volume, {', '.join(self._actions)}")
+            known = ("status", "history", "watch", "volume", *self._actions)
+            return _refusal(f"unknown command; there are: {', '.join(known)}")
         if command in ("press", "tap", "unmute"):
             user = _user_id(writer)
             log.info("control socket: %s by user id %d", command, user, extra=entry(Kind.CONTROL_USED, BY_UID=user))

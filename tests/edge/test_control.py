@@ -41,6 +41,9 @@ class Box:
     def edge(self, down: bool, source: str) -> None:
         self.done.append(("down" if down else "up", source))
 
+    def history(self) -> dict[str, Any]:
+        return {"version": 1, "boots": {}, "changes": [], "days": {"2026-11-21": {"turn_answered": 3}}}
+
     def quiet(self) -> None:
         self.done.append(("quiet",))
 

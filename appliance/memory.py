@@ -1,0 +1,78 @@
+"""What a box keeps on its card from one start to the next, joined to the box that runs: its history, and the last
+configuration that worked. Everything runs on the event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+
+from appliance import last_good
+from appliance.config import Config
+from appliance.daemon import Daemon
+from appliance.edge import wall_clock
+from appliance.kinds import ATTRIBUTE
+from appliance.last_good import Loaded
+from appliance.recorder import CauseCounter, Recorder
+
+log = logging.getLogger(__name__)
+
+
+class Memory:
+    """Of one process; boxes may follow one another in it. Build it inside a running event loop."""
+
+    def __init__(self, path: str | None, loaded: Loaded, folder: str | None) -> None:
+        """``path``: of the configuration, as ``config.load`` takes it; ``folder``: the state folder, None remembers
+        nothing beyond the process."""
+        self._path = path
+        self._folder = folder
+        self._recorder = Recorder(folder, wall_clock.is_synchronised)
+        self._loaded = loaded
+        """What the present box runs with."""
+        self._coming = loaded
+        """What was read last, and may wait for the end of a turn."""
+
+    def attach(self, daemon: Daemon) -> None:
+        """``daemon`` is the box now."""
+        daemon.face.setup_problems = self._loaded.problems
+        daemon.listeners.append(self._recorder.happened)
+        daemon.recall = self._recorder.as_data
+
+    def read(self) -> Config:
+        """The configuration as it is now on the disk, for a reload. Raises ConfigurationError."""
+        self._coming = last_good.read(self._path)
+        return self._coming.config
+
+    def took_over(self, daemon: Daemon) -> None:
+        """What ``read`` gave last is in force. ``daemon``: the box now, or the last one of the former configuration."""
+        self._loaded = self._coming
+        daemon.face.setup_problems = ()
+        daemon.face.show()
+
+    async def worked(self) -> None:
+        """The box is ready: with its configuration it can be used."""
+        try:
+            await asyncio.to_thread(last_good.keep, self._loaded, self._folder)
+        except OSError as error:
+            log.error("the last good configuration is not kept: %s: %s", self._folder, error.strerror)
+
+    @contextlib.asynccontextmanager
+    async def recording(self) -> AsyncIterator[None]:
+        """Keep the history, and write it once more at the end."""
+        counter = CauseCounter(self._recorder, _cause, asyncio.get_running_loop())
+        logging.getLogger().addHandler(counter)
+        task = asyncio.create_task(self._recorder.run(), name="history")
+        try:
+            yield
+        finally:
+            logging.getLogger().removeHandler(counter)
+            task.cancel()
+            await asyncio.wait([task])
+
+
+def _cause(record: logging.LogRecord) -> str | None:
+    """Name of the kind of journal entry that a line is (EVENT); None for a line that is of none."""
+    entry = getattr(record, ATTRIBUTE, None)
+    return None if entry is None else str(entry.kind.name).lower()

@@ -1,0 +1,75 @@
+"""The configuration that a box goes on with when somebody saves a wrong one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from appliance import last_good
+from appliance.errors import ConfigurationError
+
+GOOD = 'talk.mode = "hold"\n'
+WRONG = 'talk.mode = "shout"\n'
+
+
+def written(folder: Path, text: str) -> str:
+    path = folder / "config.toml"
+    path.write_text(text)
+    return str(path)
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> str:
+    (tmp_path / "state").mkdir()
+    return str(tmp_path / "state")
+
+
+def test_a_good_configuration_is_taken_and_has_no_problems(tmp_path: Path, state: str) -> None:
+    loaded = last_good.load(written(tmp_path, GOOD), state)
+    assert loaded.config.talk.mode == "hold"
+    assert loaded.problems == ()
+
+
+def test_the_last_one_that_worked_replaces_a_wrong_one_and_says_so(tmp_path: Path, state: str) -> None:
+    last_good.keep(last_good.load(written(tmp_path, GOOD), state), state)
+    path = written(tmp_path, WRONG)
+    loaded = last_good.load(path, state)
+    assert loaded.config.talk.mode == "hold"
+    assert len(loaded.problems) == 1
+    assert loaded.problems[0].startswith(f"{path}:1: talk.mode: ")
+
+
+def test_one_that_never_worked_is_not_gone_back_to(tmp_path: Path, state: str) -> None:
+    last_good.load(written(tmp_path, GOOD), state)
+    with pytest.raises(ConfigurationError):
+        last_good.load(written(tmp_path, WRONG), state)
+
+
+def test_running_on_the_last_good_one_does_not_replace_it(tmp_path: Path, state: str) -> None:
+    last_good.keep(last_good.load(written(tmp_path, GOOD), state), state)
+    last_good.keep(last_good.load(written(tmp_path, WRONG), state), state)
+    assert Path(state, last_good.FILE).read_text() == GOOD
+
+
+def test_a_last_good_one_that_is_no_longer_good_ends_with_the_problems_of_the_new_one(
+    tmp_path: Path, state: str
+) -> None:
+    Path(state, last_good.FILE).write_text("gone.setting = 1\n")
+    with pytest.raises(ConfigurationError, match=r"config\.toml:1: talk\.mode"):
+        last_good.load(written(tmp_path, WRONG), state)
+
+
+def test_without_a_state_folder_nothing_is_kept(tmp_path: Path) -> None:
+    last_good.keep(last_good.load(written(tmp_path, GOOD), None), None)
+    with pytest.raises(ConfigurationError):
+        last_good.load(written(tmp_path, WRONG), None)
+
+
+def test_a_card_is_not_written_when_nothing_has_changed(tmp_path: Path, state: str) -> None:
+    loaded = last_good.load(written(tmp_path, GOOD), state)
+    last_good.keep(loaded, state)
+    before = Path(state, last_good.FILE).stat()
+    last_good.keep(loaded, state)
+    assert Path(state, last_good.FILE).stat().st_ino == before.st_ino
+    assert Path(state, last_good.FILE).stat().st_mode & 0o777 == 0o600
