@@ -6,6 +6,8 @@
 #   make test-vm  pulls the sound cards out of a box in a virtual machine, ten times (as root; builds the machine first)
 #   make test-unplug  devices of the virtual card pulled out thirty times
 #   make check    format, lint, types, import contracts
+#   make deb      the Debian package, in dist/
+#   make install, make uninstall    that package on this machine; uninstall keeps configuration and key unless PURGE=1
 #   make bench    what it costs: processor, memory, start-up, latencies
 #   make soak     half an hour of questions and troubles; ARGS='--minutes 5 --seed 7' for another
 #   make format   lets ruff rewrite
@@ -28,7 +30,12 @@ READY := $(VENV)/.ready-$(notdir $(realpath $(PYTHON)))
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input \
 	--only-binary=numpy,pyaudio,systemd-python,evdev --editable
 
-.PHONY: demo test test-system test-vm test-unplug check bench soak format clean setup packages
+# What makes the package: no compiler. And what installs it: a configuration that somebody edited is kept without a question.
+BUILD_PACKAGES := debhelper dh-python dpkg-dev python3-venv
+APT_INSTALL_DEB = $(APT_GET) -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold install --reinstall \
+	--allow-downgrades
+
+.PHONY: demo test test-system test-vm test-unplug check bench soak format clean setup packages deb install uninstall
 .DELETE_ON_ERROR:
 
 demo: $(READY)
@@ -65,12 +72,23 @@ bench: $(READY)-test
 soak: $(READY)-test
 	$(BIN)/python -m tests.soak $(ARGS)
 
+deb:
+	@$(MAKE) --no-print-directory packages PACKAGES='$(BUILD_PACKAGES)'
+	@systemd/build-deb $(PYTHON) dist
+
+install: deb
+	$(APT_INSTALL_DEB) ./$$(ls -t dist/voice-appliance_*_all.deb | head -1)
+
+uninstall:
+	@if dpkg-query --show voice-appliance >/dev/null 2>&1; then $(APT_GET) $(if $(PURGE),purge,remove) voice-appliance; \
+	else echo "voice-appliance is not installed"; fi
+
 format: $(READY)-dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 
 setup: $(READY)
 

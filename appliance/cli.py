@@ -29,6 +29,7 @@ COMMANDS = {
     "lights": "everything that the light can say, drawn here and on the box's LED",
     "clips": "what the box says when a press leads to nothing: list, play, render",
     "config": "check the configuration, or show what is in force",
+    "provision": "take over key and configuration from the boot partition (systemd does it)",
     "ctl": "watch and drive a running daemon",
 }
 """The commands, each a module of the same name, in the order of the help."""

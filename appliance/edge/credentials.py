@@ -55,7 +55,7 @@ def read_key(key_file: str, environment: Mapping[str, str] = os.environ) -> Secr
     if directory and (path := Path(directory, CREDENTIAL_NAME)).exists():
         return _from_file(path, f"systemd credential {CREDENTIAL_NAME}")
     if ENVIRONMENT_NAME in environment:
-        return _checked(environment[ENVIRONMENT_NAME], f"environment variable {ENVIRONMENT_NAME}")
+        return checked(environment[ENVIRONMENT_NAME], f"environment variable {ENVIRONMENT_NAME}")
     raise CredentialError(
         f"no key: set credentials.key_file, give systemd the credential {CREDENTIAL_NAME}, or set {ENVIRONMENT_NAME}"
     )
@@ -103,10 +103,11 @@ def _from_file(path: Path, place: str) -> Secret:
             f"{place}: larger than {_LONGEST_BYTES} bytes, so it is not a key; write only the key there"
         )
     # A byte that is no ASCII fails the check below like any other stray character.
-    return _checked(content.decode("ascii", "replace"), place)
+    return checked(content.decode("ascii", "replace"), place)
 
 
-def _checked(text: str, place: str) -> Secret:
+def checked(text: str, place: str) -> Secret:
+    """``text``, found at ``place``, as a key. Raises CredentialError, which names the place and not the text."""
     key = text.strip()
     if not key or key == _MISSING:
         raise CredentialError(f"{place}: holds no key; write the service's key there")

@@ -30,7 +30,7 @@ SUITES: Final = ("trixie", "bookworm")
 
 PACKAGES: Final = (
     "systemd,systemd-sysv,dbus,udev,kmod,procps,python3,python3-systemd,python3-pyaudio,python3-numpy,"
-    "pulseaudio,pulseaudio-utils,libasound2-plugins"
+    "pulseaudio,pulseaudio-utils,libasound2-plugins,ca-certificates"
 )
 
 BUILD_S: Final = 400

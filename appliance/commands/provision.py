@@ -1,0 +1,156 @@
+"""Take over key and configuration from the boot partition: systemd does it before the daemon starts.
+
+An SD card's first partition can be written by any computer, so that is where somebody without a terminal leaves
+voice-appliance.key and voice-appliance.toml. What is good is put into its place and removed from there; what is not is
+left, and voice-appliance.txt beside it says why.
+"""
+
+from __future__ import annotations
+
+import argparse
+import codecs
+import errno
+import logging
+import os
+from collections.abc import Iterator
+from typing import Final
+
+from appliance import config, durable
+from appliance.edge import credentials
+from appliance.errors import ApplianceError, ConfigurationError, CredentialError
+
+log = logging.getLogger(__name__)
+
+FOLDERS: Final = ("/boot/firmware", "/boot")
+"""Where the boot partition is: since Raspberry Pi OS 12, and before."""
+
+KEY: Final = ("voice-appliance.key", "voice-appliance.key.txt")
+CONFIGURATION: Final = ("voice-appliance.toml", "voice-appliance.toml.txt")
+"""What is looked for, in capital letters too. Windows hides the ending that its editor adds."""
+
+REPORT: Final = "voice-appliance.txt"
+"""What was wrong, for whoever looks at the card on a computer; gone when nothing is."""
+
+LONGEST_BYTES: Final = 65_536
+"""Far above any configuration."""
+
+UTF_16: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+"""How a file begins that Windows' editor saved as "Unicode"."""
+
+
+class RefusedError(ApplianceError):
+    """A file of the boot partition is not taken over; the text says why and what to do."""
+
+    exit_code = 78
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Other places, to try it."""
+    parser.add_argument("--boot", metavar="FOLDER", action="append", help="instead of /boot/firmware and /boot")
+    parser.add_argument(
+        "--to", metavar="FOLDER", default=os.path.dirname(config.SYSTEM_PATH), help="instead of %(default)s"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """0, or 78 if a file was refused; every refusal is a line of the log."""
+    refused = False
+    for folder in dict.fromkeys(os.path.realpath(each) for each in args.boot or FOLDERS):
+        if os.path.isdir(folder):
+            problems = list(_take_all(folder, args.to))
+            _report(folder, problems)
+            refused = refused or bool(problems)
+    return RefusedError.exit_code if refused else 0
+
+
+def _take_all(folder: str, to: str) -> Iterator[str]:
+    """Take over what is in ``folder``; the problems, one line each."""
+    for name in sorted(os.listdir(folder)):
+        path = os.path.join(folder, name)
+        try:
+            if name.lower() in KEY:
+                _take(path, _key(path), os.path.join(to, "key"), 0o600)
+            elif name.lower() in CONFIGURATION:
+                _take(path, _configuration(path), os.path.join(to, os.path.basename(config.SYSTEM_PATH)), 0o644)
+        except (ApplianceError, OSError) as error:
+            text = f"{path}: {error.strerror}" if isinstance(error, OSError) else str(error)
+            for line in text.splitlines():
+                log.error("not taken over: %s", line)
+                yield line
+
+
+def _take(path: str, content: bytes, target: str, mode: int) -> None:
+    """Put ``content``, which is what ``path`` means, into ``target``, and then remove ``path``.
+
+    The power may fail between any two steps: the next start finds the same file and does the rest. Raises OSError.
+    """
+    os.makedirs(os.path.dirname(target), 0o755, exist_ok=True)
+    if not _is(target, content):
+        durable.write(target, content, mode)
+        log.info("%s is taken over as %s", path, target)
+    try:
+        durable.remove(path)
+    except OSError as error:
+        if error.errno != errno.EROFS:
+            raise
+        # As on a card whose system is all read-only: there it has to be taken at each start.
+        log.warning("%s stays, since it is on a read-only file system, and counts again at each start", path)
+
+
+def _is(path: str, content: bytes) -> bool:
+    try:
+        with open(path, "rb") as file:
+            return file.read() == content
+    except FileNotFoundError:
+        return False
+
+
+def _key(path: str) -> bytes:
+    """The key in ``path``, as a key file holds it. Raises RefusedError and OSError; neither shows the key."""
+    text = _text(path).strip().strip("\"'").strip()
+    try:
+        key = credentials.checked(text, path)
+    except CredentialError as error:
+        raise RefusedError(str(error)) from None
+    return key.reveal().encode("ascii") + b"\n"
+
+
+def _configuration(path: str) -> bytes:
+    """The configuration in ``path``, as this system's editors like it. Raises RefusedError and OSError."""
+    text = _text(path)
+    if not text.strip():
+        # An empty file is a good configuration, and not what somebody meant who put it there.
+        raise RefusedError(f"{path}: is empty; write the settings into it, or remove it")
+    try:
+        config.load(path)
+    except ConfigurationError as error:
+        raise RefusedError(str(error)) from None
+    return text.rstrip("\n").encode("utf-8") + b"\n"
+
+
+def _text(path: str) -> str:
+    """What ``path`` holds, with this system's ends of lines. Raises RefusedError and OSError."""
+    with open(path, "rb") as file:
+        content = file.read(LONGEST_BYTES + 1)
+    if len(content) > LONGEST_BYTES:
+        raise RefusedError(f"{path}: larger than {LONGEST_BYTES} bytes, so it is not what its name says")
+    try:
+        text = content.decode("utf-16" if content.startswith(UTF_16) else "utf-8-sig")
+    except UnicodeDecodeError:
+        raise RefusedError(f"{path}: is not UTF-8 text; save the file as UTF-8") from None
+    return text.replace("\r\n", "\n")
+
+
+def _report(folder: str, problems: list[str]) -> None:
+    """Leave word on the partition, or take back what was left; a partition that cannot be written has no word."""
+    path = os.path.join(folder, REPORT)
+    text = "".join(f"{problem}\r\n" for problem in ["Not taken over by the voice appliance:", *problems]).encode(
+        "utf-8"
+    )
+    try:
+        if not problems and os.path.exists(path):
+            durable.remove(path)
+        elif problems and not _is(path, text):
+            durable.write(path, text, None)
+    except OSError as error:
+        log.warning("%s: %s", path, error.strerror)

@@ -1,0 +1,178 @@
+"""The Debian package as a person meets it: installed, upgraded, removed, purged; what is on the boot partition.
+
+Each test has a container of its own, without the service.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.nspawn import machine as bed
+from tests.nspawn.machine import INSIDE, ROOT, Machine
+
+KEY = "swaram_right_0123456789"
+
+INSTALL = (
+    "DEBIAN_FRONTEND=noninteractive apt-get --yes --no-install-recommends -o Dpkg::Options::=--force-confdef "
+    "-o Dpkg::Options::=--force-confold install /share/{}"
+)
+"""What `make install` does; the containers have no network, and so none of what is only recommended."""
+
+STARTED = "39f53479d3a045ac8e11786248231fbf"
+"""systemd's MESSAGE_ID for a unit that has started."""
+
+FILES = (
+    "find / -xdev \\( -path /proc -o -path /sys -o -path /run -o -path /dev -o -path /tmp -o -path /share"
+    " -o -path /var/log -o -path /var/cache -o -path /var/lib/apt -o -path /var/lib/dpkg -o -path /var/tmp \\)"
+    " -prune -o -print | sort"
+)
+"""What stays when a machine is switched off, but logs and the package manager's own books."""
+
+
+@pytest.fixture(scope="session")
+def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the package, ``now.deb``, and ``later.deb``: a later version with another default file."""
+    if reason := bed.lacking():
+        pytest.skip(reason)
+    folder = tmp_path_factory.mktemp("packages")
+    subprocess.run((ROOT / "systemd" / "build-deb", "/usr/bin/python3", str(folder)), check=True, timeout=300)
+    (made,) = folder.glob("*.deb")
+    made.rename(folder / "now.deb")
+    tree = folder / "tree"
+    subprocess.run(("dpkg-deb", "--raw-extract", str(folder / "now.deb"), str(tree)), check=True)
+    control = tree / "DEBIAN" / "control"
+    lines = control.read_text().splitlines()
+    control.write_text("".join("Version: 99\n" if line.startswith("Version:") else f"{line}\n" for line in lines))
+    with (tree / "etc/voice-appliance/config.toml").open("a") as default:
+        default.write("# the packager's addition\n")
+    subprocess.run(("dpkg-deb", "--root-owner-group", "--build", str(tree), str(folder / "later.deb")), check=True)
+    shutil.rmtree(tree)
+    return folder
+
+
+@pytest.fixture(params=bed.SUITES)
+def bare(request: pytest.FixtureRequest, packages: Path, tmp_path: Path) -> Iterator[Machine]:
+    """A container without the service, and the packages in /share. Its card is missing, as on a first start."""
+    for path in (*INSIDE.iterdir(), *packages.iterdir()):
+        if path.is_file():
+            shutil.copy(path, tmp_path)
+    with Machine(request.param, tmp_path) as container:
+        yield container
+
+
+def starts(container: Machine) -> int:
+    lines = container.shell(
+        f"journalctl --sync; journalctl --unit=voice-appliance.service MESSAGE_ID={STARTED} --output=cat"
+    )
+    return len(lines.splitlines())
+
+
+def active(container: Machine) -> bool:
+    return str(container.show("ActiveState")) == "active"
+
+
+@pytest.mark.timeout(180)
+def test_a_package_leaves_what_debian_expects_at_each_step_of_its_life(bare: Machine) -> None:
+    before = bare.shell(FILES).splitlines()
+    bare.shell(INSTALL.format("now.deb"), timeout_s=60)
+    assert active(bare)
+    enabled = bare.shell(
+        "systemctl is-enabled voice-appliance.service voice-appliance-key.path voice-appliance-provision"
+    )
+    assert enabled.split() == ["enabled"] * 3
+    assert bare.shell("stat --format='%a %U %s' /etc/voice-appliance/key") == "600 root 0"
+    assert bare.shell("stat --format='%a %U' /etc/voice-appliance/config.toml") == "644 root"
+    assert "cpython" in bare.shell("ls /usr/lib/voice-appliance/appliance/__pycache__")
+    assert bare.shell("voice-appliance --version").startswith("voice-appliance ")
+    # Its own libraries, not those that the system may have.
+    where = "import sys; sys.argv = ['x', '--version']; exec(open('/usr/bin/voice-appliance').read().replace("
+    where += "'sys.exit(main())', 'import websockets, gpiozero; print(websockets.__file__, gpiozero.__file__)'))"
+    assert bare.shell(f'python3 -sP -c "{where}"').count("/usr/lib/voice-appliance/vendor/") == 2
+    assert bare.shell("dpkg --verify voice-appliance") == ""
+
+    bare.shell("echo '# the owner was here' >> /etc/voice-appliance/config.toml")
+    former, started = bare.show("MainPID"), starts(bare)
+    bare.shell(INSTALL.format("later.deb"), timeout_s=60)
+    bare.until(lambda: active(bare) and bare.show("MainPID") != former)
+    assert starts(bare) == started + 1
+    assert "the owner was here" in bare.shell("cat /etc/voice-appliance/config.toml")
+    assert "packager" not in bare.shell("cat /etc/voice-appliance/config.toml")
+    # Again, with nothing new: still one service, still the owner's file.
+    bare.shell(INSTALL.format("later.deb"), timeout_s=60)
+    assert active(bare)
+
+    bare.shell("apt-get --yes remove voice-appliance", timeout_s=60)
+    assert bare.show("LoadState") == "not-found"
+    assert bare.shell("pgrep --uid voice-appliance; true") == ""
+    assert bare.shell("ls /usr/lib/voice-appliance /usr/bin/voice-appliance 2>/dev/null; true") == ""
+    kept = bare.shell("ls /etc/voice-appliance").split()
+    assert kept == ["config.toml", "config.toml.dpkg-dist", "key"]
+    assert bare.shell("ls -d /var/lib/voice-appliance") == "/var/lib/voice-appliance"
+
+    bare.shell("apt-get --yes purge voice-appliance", timeout_s=60)
+    left = set(bare.shell(FILES).splitlines()) - set(before)
+    # systemd-sysusers' backups; the user itself stays, by Debian's custom.
+    assert left <= {"/etc/passwd-", "/etc/group-", "/etc/shadow-", "/etc/gshadow-"}
+    assert bare.shell("dpkg --audit; systemctl --failed --no-legend") == ""
+
+
+@pytest.mark.timeout(120)
+def test_a_first_install_says_that_the_key_is_missing_and_takes_it_when_it_comes(bare: Machine) -> None:
+    bare.shell(INSTALL.format("now.deb"), timeout_s=60)
+    bare.shell("voice-appliance ctl tap")
+    bare.until(lambda: "holds no key" in bare.journal())
+    assert "fault_" in bare.shell("voice-appliance ctl status")
+    tried = bare.journal()
+    bare.shell(f"echo {KEY} > /etc/voice-appliance/key")
+    bare.until(lambda: "no internet" in bare.journal()[len(tried) :] or "network" in bare.journal()[len(tried) :], 10)
+    assert KEY not in bare.journal()
+
+
+@pytest.mark.timeout(120)
+def test_key_and_settings_on_the_boot_partition_are_taken_over_at_the_start(bare: Machine) -> None:
+    bare.shell(
+        "mkdir -p /boot/firmware;"
+        f"printf '\\357\\273\\277{KEY}\\r\\n' > /boot/firmware/voice-appliance.key;"
+        "printf 'talk.mode = \"hold\"\\r\\n' > /boot/firmware/voice-appliance.toml"
+    )
+    bare.shell(INSTALL.format("now.deb"), timeout_s=60)
+    assert bare.shell("ls /boot/firmware") == ""
+    assert bare.shell("cat /etc/voice-appliance/key") == KEY
+    assert bare.shell("stat --format='%a %U' /etc/voice-appliance/key /etc/voice-appliance/config.toml").split(
+        "\n"
+    ) == [
+        "600 root",
+        "644 root",
+    ]
+    assert bare.shell("voice-appliance config --dump | grep '^mode ='").startswith('mode = "hold"')
+    assert bare.shell("cat /run/credentials/voice-appliance.service/api-key") == KEY
+    started = starts(bare)
+
+    bare.shell("echo 'talk.mode = \"shout\"' > /boot/firmware/voice-appliance.toml; systemctl restart voice-appliance")
+    assert active(bare)
+    assert starts(bare) == started + 1
+    assert bare.shell("ls /boot/firmware").split() == ["voice-appliance.toml", "voice-appliance.txt"]
+    assert "talk.mode" in bare.shell("cat /boot/firmware/voice-appliance.txt")
+    said = bare.shell("journalctl --sync; journalctl --unit='voice-appliance*' --output=cat")
+    assert "/boot/firmware/voice-appliance.toml:1: talk.mode" in said
+    assert KEY not in said
+
+
+@pytest.mark.timeout(120)
+def test_a_wrong_configuration_does_not_take_the_box_out_of_service(bare: Machine) -> None:
+    bare.shell(INSTALL.format("now.deb"), timeout_s=60)
+    bare.until(lambda: bare.attempt("test -e /var/lib/voice-appliance/last-good.toml")[0] == 0)
+    bare.shell("echo 'talk.mode = \"shout\"' >> /etc/voice-appliance/config.toml; systemctl restart voice-appliance")
+    assert active(bare)
+    assert "talk.mode" in bare.shell("voice-appliance ctl status")
+    assert "the last one that worked is in force" in bare.journal()
+    bare.shell("sed --in-place '$d' /etc/voice-appliance/config.toml; systemctl reload voice-appliance")
+    bare.until(lambda: "talk.mode" not in bare.shell("voice-appliance ctl status"))
+    bare.shell("systemctl stop voice-appliance")
+    assert "fault_microphone" in bare.shell("voice-appliance ctl history")
+    assert bare.shell("stat --format=%a /var/lib/voice-appliance/history.json") == "600"

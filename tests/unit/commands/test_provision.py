@@ -1,0 +1,188 @@
+"""What somebody leaves on the boot partition: taken over when it is good, left with a word when it is not."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from appliance import durable
+from appliance.commands import provision
+
+KEY = "sk-0123456789abcdef"
+SETTINGS = 'talk.mode = "hold"\n'
+
+
+class Card:
+    """A boot partition and the folder of the configuration."""
+
+    def __init__(self, folder: Path) -> None:
+        self.boot = folder / "boot"
+        self.to = folder / "etc"
+        self.boot.mkdir()
+        self.key = self.to / "key"
+        self.configuration = self.to / "config.toml"
+
+    def put(self, name: str, content: bytes) -> Path:
+        path = self.boot / name
+        path.write_bytes(content)
+        return path
+
+    def start(self) -> int:
+        """What systemd runs before the daemon."""
+        return provision.run(argparse.Namespace(boot=[str(self.boot)], to=str(self.to)))
+
+    @property
+    def left(self) -> list[str]:
+        return sorted(path.name for path in self.boot.iterdir())
+
+
+@pytest.fixture
+def card(tmp_path: Path) -> Card:
+    return Card(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        KEY.encode(),
+        f"{KEY}\n".encode(),
+        f"\ufeff{KEY}\r\n".encode(),
+        f'"{KEY}"\r\n'.encode(),
+        f" '{KEY}' \n\n".encode(),
+        f"{KEY}\r\n".encode("utf-16"),
+    ],
+    ids=["bare", "line", "notepad", "quoted", "spaces", "unicode"],
+)
+def test_a_key_is_taken_over_however_its_editor_saved_it(card: Card, content: bytes) -> None:
+    card.put("voice-appliance.key", content)
+    assert card.start() == 0
+    assert card.key.read_bytes() == KEY.encode() + b"\n"
+    assert stat.S_IMODE(card.key.stat().st_mode) == 0o600
+    assert card.left == []
+
+
+def test_a_configuration_is_taken_over_as_this_system_writes_text(card: Card) -> None:
+    card.put("voice-appliance.toml", b"\xef\xbb\xbf" + SETTINGS.replace("\n", "\r\n").encode())
+    assert card.start() == 0
+    assert card.configuration.read_text() == SETTINGS
+    assert stat.S_IMODE(card.configuration.stat().st_mode) == 0o644
+    assert card.left == []
+
+
+@pytest.mark.parametrize("name", ["voice-appliance.key.txt", "VOICE-APPLIANCE.KEY", "Voice-Appliance.Key.TXT"])
+def test_a_hidden_ending_and_capital_letters_do_not_matter(card: Card, name: str) -> None:
+    card.put(name, KEY.encode())
+    assert card.start() == 0
+    assert card.key.exists()
+    assert card.left == []
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("voice-appliance.key", b"", "holds no key"),
+        ("voice-appliance.key", b"\r\n\r\n", "holds no key"),
+        ("voice-appliance.key", b"my key is secret", "more than one key"),
+        ("voice-appliance.key", b"\xff\x00\xfe", "not UTF-8"),
+        ("voice-appliance.key", b"x" * 70_000, "larger than"),
+        ("voice-appliance.toml", b"", "is empty"),
+        ("voice-appliance.toml", b'talk.mode = "shout"\n', ":1: talk.mode: "),
+        ("voice-appliance.toml", b"talk\n", "is not TOML"),
+        ("voice-appliance.toml", SETTINGS.encode("utf-16"), "not UTF-8"),
+    ],
+)
+def test_what_is_no_good_is_left_with_a_word_and_changes_nothing(
+    card: Card, name: str, content: bytes, said: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    card.to.mkdir()
+    card.key.write_text("former key\n")
+    card.configuration.write_text("# former\n")
+    card.put(name, content)
+    assert card.start() == 78
+    assert card.left == sorted([name, provision.REPORT])
+    assert card.key.read_text() == "former key\n"
+    assert card.configuration.read_text() == "# former\n"
+    report = (card.boot / provision.REPORT).read_text()
+    assert said in report
+    assert said in caplog.text
+    assert "secret" not in report + caplog.text
+
+
+def test_a_good_key_beside_a_bad_configuration_is_taken_over(card: Card) -> None:
+    card.put("voice-appliance.key", KEY.encode())
+    card.put("voice-appliance.toml", b"talk\n")
+    assert card.start() == 78
+    assert card.key.exists()
+    assert card.left == ["voice-appliance.toml", provision.REPORT]
+
+
+def test_the_word_goes_when_everything_is_well(card: Card) -> None:
+    bad = card.put("voice-appliance.toml", b"talk\n")
+    card.start()
+    bad.write_bytes(SETTINGS.encode())
+    assert card.start() == 0
+    assert card.left == []
+
+
+def test_other_files_of_the_boot_partition_are_not_touched(card: Card) -> None:
+    card.put("config.txt", b"dtparam=audio=on\n")
+    card.put("cmdline.txt", b"quiet\n")
+    assert card.start() == 0
+    assert card.left == ["cmdline.txt", "config.txt"]
+    assert not card.to.exists()
+
+
+def test_a_plug_pulled_between_install_and_removal_is_made_good_at_the_next_start(
+    card: Card, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut(path: str) -> None:
+        raise KeyboardInterrupt
+
+    card.put("voice-appliance.key", KEY.encode())
+    with monkeypatch.context() as power:
+        power.setattr(durable, "remove", cut)
+        with pytest.raises(KeyboardInterrupt):
+            card.start()
+    assert card.key.exists()
+    assert card.left == ["voice-appliance.key"]
+    installed = card.key.stat().st_ino
+    assert card.start() == 0
+    assert card.left == []
+    # Not written again: the service would be told of a new key.
+    assert card.key.stat().st_ino == installed
+
+
+def test_a_plug_pulled_before_the_key_is_in_its_place_loses_nothing(
+    card: Card, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut(_from: str, _to: str) -> None:
+        raise KeyboardInterrupt
+
+    card.put("voice-appliance.key", KEY.encode())
+    with monkeypatch.context() as power:
+        power.setattr(os, "replace", cut)
+        with pytest.raises(KeyboardInterrupt):
+            card.start()
+    assert not card.key.exists()
+    assert card.start() == 0
+    assert card.key.exists()
+    assert card.left == []
+
+
+def test_on_a_read_only_partition_the_files_count_and_stay(
+    card: Card, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(path: str) -> None:
+        raise OSError(errno.EROFS, "Read-only file system", path)
+
+    monkeypatch.setattr(os, "unlink", refuse)
+    card.put("voice-appliance.key", KEY.encode())
+    assert card.start() == 0
+    assert card.key.exists()
+    assert card.left == ["voice-appliance.key"]
+    assert "read-only" in caplog.text
