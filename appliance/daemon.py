@@ -35,7 +35,7 @@ from appliance.edge.link import Link, LinkEvent
 from appliance.edge.panel import Panel
 from appliance.edge.transcripts import Transcripts
 from appliance.edge.volume_file import VolumeFile
-from appliance.errors import CredentialError
+from appliance.errors import CredentialError, UnavailableError
 from appliance.face import Face
 from appliance.hands_free import BATCH_FRAMES, HandsFree
 from appliance.history import History
@@ -309,17 +309,17 @@ class Daemon:
     def _on_microphone(self, event: MicrophoneEvent) -> None:
         match event:
             case MicrophoneOpened() | MicrophoneClosed():
-                self.face.microphone_fault = False
-            case MicrophoneLost():
-                self.face.microphone_fault = True
+                self.face.microphone_fault = ""
+            case MicrophoneLost(reason):
+                self.face.microphone_fault = reason
         self.reports.on_microphone(event)
 
     def _on_speaker(self, event: SpeakerEvent) -> None:
         match event:
             case SpeakerOpened():
-                self.face.speaker_fault, self.face.speaker_seen = False, True
-            case SpeakerLost():
-                self.face.speaker_fault = True
+                self.face.speaker_fault, self.face.speaker_seen = "", True
+            case SpeakerLost(reason):
+                self.face.speaker_fault = reason
         self.reports.on_speaker(event)
         self._show()
 
@@ -347,7 +347,7 @@ class Daemon:
 
     def status(self) -> dict[str, Any]:
         """What ``ctl status`` shows: plain values, no secrets, nothing that was said."""
-        return self.face.status()
+        return {**self.face.status(), "key_fault": self.keys.trouble or None}
 
     def history(self) -> Mapping[str, Any]:
         """What ``ctl history`` shows: nothing that was said."""
@@ -361,6 +361,18 @@ class Daemon:
     def retry(self) -> None:
         """``ctl retry``: one attempt to connect now, whatever the backoff says."""
         self.link.retry()
+
+    def tone(self) -> None:
+        """``doctor`` asks a person whether the speaker is heard. Raises UnavailableError if there is none."""
+        if self.speaker.device is None:
+            raise UnavailableError(f"no speaker: {self.face.speaker_fault or 'it is being opened'}")
+        for sound in Earcon:
+            self.player.earcon(earcon(sound))
+
+    def hang_up(self) -> None:
+        """``doctor`` gives back the session that it had opened; one that a turn needs stays."""
+        if self.machine.state is v.State.READY:
+            self.link.close("asked by the control socket")
 
 
 def _tones(config: Config) -> dict[v.Sound, npt.NDArray[np.int16]]:

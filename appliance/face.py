@@ -52,10 +52,10 @@ class Face:
         self._dead_timer: asyncio.TimerHandle | None = None
         self._shown: dict[str, Any] = {}
         self.stopping = False
-        self.microphone_fault = False
-        """It is missing, gone or stalled; one that is closed on purpose is none."""
-        self.speaker_fault = False
-        """It is missing, gone or stalled."""
+        self.microphone_fault = ""
+        """Why there is none: it is missing, gone or stalled. Empty while it works, or is closed on purpose."""
+        self.speaker_fault = ""
+        """The same of the speaker."""
         self.setup_problems: tuple[str, ...] = ()
         """What is wrong with the configuration that somebody wants, when the box runs with an older one."""
         self.speaker_seen = False
@@ -127,7 +127,11 @@ class Face:
             "rest_s": round(self._rest_s(now_s)),
             "fault": "; ".join(troubles) or None,
             "microphone": _device(parts.microphone.device),
+            "microphone_fault": self.microphone_fault or None,
+            "level_dbfs": round(parts.microphone.level_dbfs, 1),
             "speaker": _device(parts.speaker.device),
+            "speaker_fault": self.speaker_fault or None,
+            "panel_fault": "; ".join(self._panel.faults.values()) or None,
             "muted_by": ", ".join(self._buttons.muted_by) or None,
             "volume": round(parts.player.volume),
             "tasks": len(asyncio.all_tasks()),

@@ -118,6 +118,15 @@ def _wait_for_idle(path: str) -> None:
                 return
 
 
+def ask(path: str, command: str) -> dict[str, Any]:
+    """The running daemon's answer to one command. Raises UnavailableError: none, no permission, or it refuses."""
+    with contextlib.closing(_lines(path, {"command": command}, endless=False)) as lines:
+        answer: dict[str, Any] = json.loads(next(lines))
+    if answer.get("ok") is not True:
+        raise UnavailableError(answer.get("error", "the daemon does not say why"))
+    return answer
+
+
 def _lines(path: str, request: Mapping[str, Any], *, endless: bool) -> Generator[str, None, None]:
     """The answer's line, and if ``endless`` all that follow. Raises UnavailableError."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:

@@ -129,6 +129,10 @@ class VirtualCard:
         """Who records from it is cut off. Nothing happens if it is unplugged."""
         self._unload("mic")
 
+    def mute_microphone(self, muted: bool) -> None:
+        """Its own switch: it stays plugged in, and who records from it gets zeros."""
+        self._pactl("set-source-mute", "mic", str(int(muted)))
+
     def plug_speaker(self) -> None:
         """Nothing happens if it is plugged in."""
         self._load("speaker", *NULL_SINK, "sink_name=speaker", "channels=2")

@@ -13,6 +13,8 @@ each is answered by one line, in order::
     {"command": "mute"}                       {"ok": true}      the microphone is closed
     {"command": "unmute"}                     {"ok": true}      and opened, unless the switch on the box keeps it closed
     {"command": "volume", "percent": 60}      {"ok": true}      kept within the owner's bounds, and over a restart
+    {"command": "tone"}                       {"ok": true}      a few short tones, to hear whether the speaker works
+    {"command": "hang-up"}                    {"ok": true}      the session ends, unless somebody is talking
     {"command": "watch"}                      {"ok": true, "status": {…}}, then events for as long as the client reads
     {"command": "watch", "captions": true}    the same with both transcripts, where ``control.captions`` allows it
     anything else                             {"ok": false, "error": "one line for a person"}
@@ -90,6 +92,12 @@ class Handler(Protocol):
     def set_volume(self, percent: int) -> None:
         """0 to 100; what is out of the owner's bounds becomes the nearest that is not."""
 
+    def tone(self) -> None:
+        """Let the speaker be heard. Raises ApplianceError if there is none."""
+
+    def hang_up(self) -> None:
+        """End the session that nobody needs now."""
+
 
 class ControlServer:
     """The server. Build it, ``await run()`` it, ``publish`` to it from the loop's thread."""
@@ -112,6 +120,8 @@ class ControlServer:
             "retry": handler.retry,
             "mute": lambda: handler.mute(True),
             "unmute": lambda: handler.mute(False),
+            "tone": handler.tone,
+            "hang-up": handler.hang_up,
         }
 
     def publish(self, event: Mapping[str, Any]) -> None:

@@ -177,6 +177,11 @@ class Keys:
         self.missing = False
         """A box is configured and cannot be used."""
 
+    @property
+    def trouble(self) -> str:
+        """Why the box cannot be used, and what to do; empty while it can, or none is configured."""
+        return self._trouble
+
     async def run(self) -> None:
         """Report the key's edges, until cancelled. Returns at once if there is nothing to do."""
         if not self._settings.device:

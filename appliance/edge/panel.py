@@ -31,6 +31,9 @@ SOURCE: Final = "button"
 MUTE_SWITCH: Final = "mute switch"
 """The same for the switch. One that is closed at the start, down, counts as just closed."""
 
+LIGHT: Final = "light"
+"""What the log calls it."""
+
 ACKNOWLEDGE_S: Final = 0.08
 """How long a press inverts the light (ruling 23)."""
 
@@ -123,6 +126,8 @@ class Panel:
         """Set when the first light was drawn, or there is no LED to draw it on."""
         self.due_s: float | None = None
         """When the light changes by itself, in monotonic seconds; None: it is steady, or ``run`` has not begun."""
+        self.faults: dict[str, str] = {}
+        """Part that does not work: one line that says why, and what to do."""
 
     @property
     def current_light(self) -> str:
@@ -184,6 +189,7 @@ class Panel:
         try:
             makeshift = pins.open_driver()
         except OSError as error:
+            self.faults["button and light"] = str(error)
             log.error("no button and no light: %s", error, extra=entry(Kind.NO_PINS))
             self._gone, self._lamp_gone = wanted, leds.kind != "none"
             self._try_again(self._retry_s)
@@ -204,6 +210,7 @@ class Panel:
             self._lamp = pins.lamp(leds.kind, leds.gpio, leds.active_high)
         except Exception as error:
             # Every pin driver has exceptions of its own. A box without pins can still be talked to by the socket.
+            self.faults[LIGHT] = _explained(error)
             numbers = ", ".join(map(str, leds.gpio))
             log.log(level, "no light on GPIO%s: %s", numbers, _explained(error), extra=entry(Kind.NO_PINS))
             return False
@@ -213,6 +220,7 @@ class Panel:
         try:
             contact.open()
         except Exception as error:
+            self.faults[contact.what] = _explained(error)
             what, extra = contact.what, entry(Kind.NO_PINS)
             log.error("no %s on GPIO%d: %s", what, contact.gpio, _explained(error), extra=extra)
             self._gone.append(contact)
@@ -262,12 +270,14 @@ class Panel:
         line."""
         lamp = failed is None or not self._lamp_answers()
         gone = [contact for contact in self._contacts if contact is failed or not contact.answers()]
-        parts = " and ".join([*(contact.what for contact in gone), *(["light"] if lamp else [])])
+        parts = " and ".join([*(contact.what for contact in gone), *([LIGHT] if lamp else [])])
         then = f"tried again every {RETRY_S:g} s" if gone else "it stays dark until the daemon is started again"
         log.error("the %s no longer works: %s; %s", parts, _explained(error), then, extra=entry(Kind.PINS_LOST))
         if lamp:
+            self.faults[LIGHT] = _explained(error)
             self._put_out()
         for contact in gone:
+            self.faults[contact.what] = _explained(error)
             self._contacts.remove(contact)
             contact.close()
             if contact.what == SOURCE and contact.is_closed:
@@ -310,10 +320,12 @@ class Panel:
         back, self._gone = self._gone, []
         self._contacts += back
         names = [contact.what for contact in back]
+        # The driver and all contacts are there; the light alone may stay dark.
+        self.faults = {} if lamp_is_back else {what: why for what, why in self.faults.items() if what == LIGHT}
         if lamp_is_back:
             self._lamp_gone = False
             self._changed.set()
-            names.append("light")
+            names.append(LIGHT)
         if names:
             verb = "works" if len(names) == 1 else "work"
             log.info("the %s %s again", " and ".join(names), verb, extra=entry(Kind.PINS_BACK))

@@ -59,6 +59,13 @@ def open_driver() -> str:
     return explained(*(str(fallback.message) for fallback in fallbacks)) if fallbacks else ""
 
 
+def driver_name() -> str:
+    """Of the driver that ``open_driver`` has found, such as "lgpio" or "mock"; empty before."""
+    from gpiozero import Device
+
+    return "" if Device.pin_factory is None else type(Device.pin_factory).__name__.removesuffix("Factory").lower()
+
+
 def open_driver_again() -> None:
     """After the chip was gone: a driver that has a new handle of it. All devices of before are void.
 

@@ -28,6 +28,9 @@ WAITING_CAP_S: Final = 4.0
 GHOST_S: Final = 90.0
 """After an unclean end the service may count our dead connection for so long (ruling on 4008: "our own ghost")."""
 
+GHOST: Final = "our own lost connection still counts"
+"""What is said of that, in place of what somebody should do about a full plan."""
+
 SETTINGS_PROBE_S: Final = 900.0
 """Between probes of settings that were refused, and of a key whose source may have been mended (rulings 11 and 12)."""
 
@@ -108,7 +111,7 @@ class Policy:
         was_open = self._leave(now_s)
         verdict = retry.classify(failure)
         if verdict.class_ is Class.LIMIT and now_s - self._unclean_s < GHOST_S:
-            verdict = replace(verdict, class_=Class.TRANSIENT, fix="our own lost connection still counts; trying again")
+            verdict = replace(verdict, class_=Class.TRANSIENT, fix=f"{GHOST}; trying again")
         if (was_open and failure.what in (What.NO_PONG, What.SEND_STUCK, What.UNREACHABLE)) or failure.code == 1006:
             self._unclean_s = now_s
         self.verdict = verdict

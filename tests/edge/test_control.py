@@ -58,6 +58,12 @@ class Box:
         if self.fails:
             raise UnavailableError("the switch keeps it off")
 
+    def tone(self) -> None:
+        self.done.append(("tone",))
+
+    def hang_up(self) -> None:
+        self.done.append(("hang-up",))
+
 
 @contextlib.asynccontextmanager
 async def serving(path: Path, box: Box, *, captions: bool = False) -> AsyncIterator[ControlServer]:
@@ -122,12 +128,12 @@ def path(tmp_path: Path) -> Path:
 async def test_every_command_reaches_the_box(path: Path) -> None:
     box = Box()
     async with serving(path, box), connected(path) as client:
-        for command in ("press", "release", "tap", "stop", "retry", "mute", "unmute"):
+        for command in ("press", "release", "tap", "stop", "retry", "mute", "unmute", "tone", "hang-up"):
             assert await client.ask({"command": command}) == {"ok": True}
         assert await client.ask({"command": "status"}) == {"ok": True, "status": box.status()}
     button = "control socket"
     edges = [("down", button), ("up", button)] * 2
-    assert box.done == [*edges, ("quiet",), ("retry",), ("mute",), ("unmute",)]
+    assert box.done == [*edges, ("quiet",), ("retry",), ("mute",), ("unmute",), ("tone",), ("hang-up",)]
 
 
 async def test_a_volume_is_a_whole_percentage(path: Path) -> None:

@@ -276,10 +276,12 @@ async def test_a_chip_that_goes_is_one_line_and_comes_back_by_itself(
         ]
         await asyncio.sleep(0.2)
         assert len(lines(caplog)) == 1
+        assert panel.faults.keys() == {"button", "light"}
         monkeypatch.setenv("GPIOZERO_PIN_FACTORY", "mock")
         monkeypatch.setenv("GPIOZERO_MOCK_PIN_CLASS", "mockpwmpin")
         await until(lambda: len(lines(caplog)) == 2)
         assert lines(caplog)[1] == "the button and light work again"
+        assert panel.faults == {}
         await until(lambda: pin(LED).state == 1.0)
         pin(BUTTON).drive_low()
         assert await told.until(3) == [True, False, True]
@@ -378,8 +380,10 @@ async def test_a_pin_that_is_taken_at_the_start_is_the_buttons_when_it_is_free(
         async with running(Panel(settings(), told)) as panel:
             panel.show(Pattern.LISTENING)
             await until(lambda: pin(LED).state == 1.0)
+            assert "gpioinfo" in panel.faults["button"] and len(panel.faults) == 1
             taken.close()
             await until(lambda: len(lines(caplog)) == 2)
+            assert panel.faults == {}
             pin(BUTTON).drive_low()
             assert await told.until(1) == [True]
     assert lines(caplog)[1:] == ["the button works again"]
@@ -396,9 +400,11 @@ async def test_a_driver_that_comes_late_brings_button_and_light(
     told = Recorder()
     async with running(Panel(settings(), told)) as panel:
         panel.show(Pattern.LISTENING)
+        await until(lambda: "no-such-driver" in panel.faults.get("button and light", ""))
         monkeypatch.setenv("GPIOZERO_PIN_FACTORY", "mock")
         monkeypatch.setenv("GPIOZERO_MOCK_PIN_CLASS", "mockpwmpin")
         await until(lambda: len(lines(caplog)) == 2)
+        assert panel.faults == {}
         await until(lambda: pin(LED).state == 1.0)
         pin(BUTTON).drive_low()
         assert await told.until(1) == [True]

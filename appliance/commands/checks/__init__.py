@@ -1,0 +1,1 @@
+"""What ``doctor`` looks at. A check returns ``Finding``s and never raises for what it finds."""

@@ -1,0 +1,163 @@
+"""The way to the service: name, connection, TLS, and one session."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import time
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+from appliance.edge.dial import LinkSettings, connect_failure
+from appliance.edge.link import Failed, Link, LinkEvent, Lost, Opened
+from appliance.realtime.events import SessionSettings
+from appliance.realtime.policy import Policy, Times
+from appliance.realtime.retry import Class, Verdict, classify
+
+from .finding import Finding, fault, ok, skipped, warning
+
+if TYPE_CHECKING:
+    import ssl
+
+NAME: Final = "name"
+REACHABILITY: Final = "reachability"
+TLS: Final = "TLS"
+ROUND_TRIP: Final = "round trip"
+SESSION: Final = "session"
+
+PORTS: Final = {"wss": 443, "ws": 80, "https": 443, "http": 80}
+
+CONNECTIONS: Final = 3
+"""TCP connections that are timed, of which the fastest counts: a busy Wi-Fi only ever makes one slower."""
+
+SLOW_S: Final = 0.4
+"""A round trip that is said to be slow: an answer begins after several of them. ITU-T G.114 calls 0.4 s one way the
+limit for conversation; a round trip of that length already adds a second to each answer."""
+
+CHECK_TIMES: Final = Times(backoff_first_s=0.5, backoff_cap_s=30, credit_probe_s=0, limit_probe_s=0, renewable=False)
+"""Without meaning here: the first failure is the answer."""
+
+WAITS: Final = (
+    "; trying again by itself",
+    "trying again by itself",
+    ", the box notices by itself",
+    "; waiting for time synchronisation",
+)
+"""What a daemon adds to a fix, and what is not so of a program that ends."""
+
+LATER: Final = "try again in some minutes; if it stays so, ask the service's support"
+SET_CLOCK: Final = "sudo timedatectl set-ntp true, and let the network pass NTP (UDP port 123)"
+
+
+async def way(settings: LinkSettings) -> list[Finding]:
+    """Name, connection, TLS and round trip, up to the first that fails. Nothing of it counts as a connection for the
+    service's plan, and no key is sent."""
+    target = urlsplit(settings.proxy or settings.url)
+    host, port = target.hostname or "", target.port or PORTS.get(target.scheme, 443)
+    through = f"the proxy {host}" if settings.proxy else host
+    findings: list[Finding] = []
+    try:
+        async with asyncio.timeout(settings.connect_timeout_s):
+            began_s = time.monotonic()
+            found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            took_s = time.monotonic() - began_s
+        findings.append(ok(NAME, f"{through} is {found[0][4][0]} ({_ms(took_s)})"))
+        round_trip_s = await _reach(host, port, settings.connect_timeout_s)
+        findings.append(ok(REACHABILITY, f"{through} accepts connections on port {port}"))
+    except (OSError, UnicodeError) as error:
+        # TimeoutError is an OSError; UnicodeError is what a malformed name gives.
+        return [*findings, _failed(REACHABILITY if findings else NAME, error, settings)]
+    if round_trip_s > SLOW_S:
+        line, fix = f"{_ms(round_trip_s)}: answers will come late", "a better line; nearer to the router, or a cable"
+        findings.append(warning(ROUND_TRIP, line, fix))
+    else:
+        findings.append(ok(ROUND_TRIP, _ms(round_trip_s)))
+    findings.append(await _tls(host, port, settings))
+    return findings
+
+
+async def _reach(host: str, port: int, timeout_s: float) -> float:
+    """Seconds that the fastest of some TCP connections took: one round trip. Raises OSError."""
+    times_s = []
+    for _ in range(CONNECTIONS):
+        began_s = time.monotonic()
+        async with asyncio.timeout(timeout_s):
+            _, writer = await asyncio.open_connection(host, port)
+        times_s.append(time.monotonic() - began_s)
+        writer.transport.abort()
+    return min(times_s)
+
+
+async def _tls(host: str, port: int, settings: LinkSettings) -> Finding:
+    if settings.proxy:
+        return skipped(TLS, "behind a proxy it shows when the session opens")
+    if not settings.url.startswith("wss:"):
+        return skipped(TLS, "not used to this machine itself")
+    import ssl
+
+    began_s = time.monotonic()
+    try:
+        context = ssl.create_default_context(cafile=settings.ca_file or None)
+        async with asyncio.timeout(settings.connect_timeout_s):
+            _, writer = await asyncio.open_connection(host, port, ssl=context)
+    except OSError as error:
+        return _failed(TLS, error, settings)
+    took_s = time.monotonic() - began_s
+    line = f"{_version(writer.get_extra_info('ssl_object'))}, the certificate is valid ({_ms(took_s)})"
+    writer.transport.abort()
+    return ok(TLS, line)
+
+
+def _version(connection: ssl.SSLObject) -> str:
+    return connection.version() or "secure"
+
+
+def _failed(name: str, error: Exception, settings: LinkSettings) -> Finding:
+    failure = connect_failure(error, settings)
+    assert failure is not None, "every OSError and UnicodeError is a failure of the line"
+    return refused(name, classify(failure))
+
+
+def refused(name: str, verdict: Verdict) -> Finding:
+    """A fault in the words of the link's own verdict."""
+    return fault(name, verdict.happened, SET_CLOCK if verdict.class_ is Class.CLOCK else fix_of(verdict.fix))
+
+
+def fix_of(text: str) -> str:
+    """What a person can do, from what the daemon says of a trouble."""
+    for wait in WAITS:
+        text = text.replace(wait, "")
+    return text or LATER
+
+
+async def session(settings: LinkSettings, wanted: SessionSettings, credential: Callable[[], Awaitable[str]]) -> Finding:
+    """One session: opened, configured as the box would, and closed; no second attempt, and no audio."""
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[LinkEvent] = loop.create_future()
+
+    def heard(event: LinkEvent) -> None:
+        if isinstance(event, Opened | Lost | Failed) and not answer.done():
+            answer.set_result(event)
+
+    link = Link(settings, wanted, credential, lambda: None, lambda: None, heard, Policy(CHECK_TIMES))
+    began_s = loop.time()
+    task = loop.create_task(link.run())
+    link.retry()
+    try:
+        both: set[asyncio.Future[Any]] = {answer, task}
+        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        took_s = loop.time() - began_s
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+    match answer.result():
+        case Lost(verdict) | Failed(verdict):
+            return refused(SESSION, verdict)
+    return ok(SESSION, f"opened and configured in {_ms(took_s)}, and closed again; it cost one connection, no audio")
+
+
+def _ms(seconds: float) -> str:
+    return f"{1000 * seconds:.0f} ms"
