@@ -41,9 +41,10 @@ APT_INSTALL_DEB = $(APT_GET) -o Dpkg::Options::=--force-confdef -o Dpkg::Options
 demo: $(READY)
 	$(BIN)/python -m appliance demo $(ARGS)
 
-# Two at a time: most of a test over the sound card is waiting for sound. A file stays together, since its tests share a card.
+# Four at a time also on two processors: most of a test over the sound card is waiting for sound. A file stays together,
+# since its tests share a card.
 test: $(READY)-test
-	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile $(ARGS)
+	$(BIN)/python -m pytest --numprocesses=4 --dist=loadfile $(ARGS)
 
 # systemd-nspawn is for root alone: with sudo, or every test is skipped and says so. Trees of Debian are kept in VOICE_APPLIANCE_CACHE.
 test-system: PACKAGES += mmdebstrap systemd-container

@@ -29,7 +29,7 @@ from appliance.simulator.scenario import Reply, Turn, conversation
 from appliance.simulator.service import Service
 from appliance.simulator.settings import ServiceSettings
 from appliance.turn.vocabulary import Outcome
-from tests.system.rig import PRESS_TO_SPEECH_S, Samples, words
+from tests.system.rig import PRESS_TO_SPEECH_S, words
 from tests.system.slow_network import Line, SlowNetwork
 
 from .box import KEY, Box
@@ -228,10 +228,8 @@ class Soak:
         # Silence in front: where only the first word is missing, the others must still be found.
         front = np.zeros(self._said.size, dtype=np.int16)
         heard = np.concatenate((front, np.frombuffer(audio[: len(audio) // 2 * 2], dtype="<i2")))
-        found = [find(said, heard, WIRE_HZ) for said in (self._said, _half_a_sample_later(self._said))]
-        if not any(each.correlation for each in found):
-            return 1000 * self._said.size / WIRE_HZ
-        return min(each.missing_ms for each in found if each.correlation)
+        found = find(self._said, heard, WIRE_HZ)
+        return found.missing_ms if found.correlation else 1000 * self._said.size / WIRE_HZ
 
     async def _sample(self) -> None:
         """With nothing the matter, and a session open: what differs between two samples has grown."""
@@ -247,13 +245,6 @@ class Soak:
         family = self._world.box.family()
         if status["link"] == "open" and status["state"] == "ready" and len(family) == 3:
             self.run.samples.append(take_sample(family, status["tasks"]))
-
-
-def _half_a_sample_later(samples: Samples) -> Samples:
-    """The card's rate is twice ours, so that what is heard may lie between the samples that were played."""
-    spectrum = np.fft.rfft(samples)
-    turned = spectrum * np.exp(-1j * np.pi * np.arange(spectrum.size) / samples.size)
-    return np.clip(np.fft.irfft(turned, samples.size), -32_768, 32_767).astype(np.int16)
 
 
 def _forgotten(received: int, kept: int) -> int:

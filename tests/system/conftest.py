@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
 
 from appliance.commands.virtual_card import VirtualCard
@@ -23,3 +24,16 @@ def card() -> Iterator[VirtualCard]:
         finally:
             os.environ.clear()
             os.environ.update(before)
+
+
+ROOM_S = 300
+"""Of noise: longer than all tests of a file."""
+
+
+@pytest.fixture(scope="module")
+def quiet_room(card: VirtualCard) -> Iterator[None]:
+    """Noise of some -55 dBFS, which nobody takes for speech: exact silence is a dead microphone's."""
+    noise = np.random.default_rng(6).normal(0, 60, ROOM_S * 24_000).astype(np.int16)
+    playing = card.play_into_microphone(noise)
+    yield
+    playing.stop()

@@ -85,6 +85,8 @@ async def _running(
         "panel.button.gpio": 0,
         "panel.leds.kind": "none",
         "panel.leds.gpio": [],
+        # Several boxes share a room here, and one's tick would be heard in another's answer.
+        "panel.waiting_tick": False,
         **{name.replace("__", "."): value for name, value in settings.items()},
     }
 

@@ -34,23 +34,13 @@ from appliance.simulator.settings import ServiceSettings
 
 from .rig import KEY, in_time, question
 
+pytestmark = pytest.mark.usefixtures("quiet_room")
+
 BUTTON = 17
 """Where the configuration has it."""
 
-ROOM_S = 300
-"""Of noise: longer than all tests of this file."""
-
 AS_BEFORE = ("state", "link", "light", "turn", "muted_by", "volume", "microphone", "speaker", "fault")
 """What a running box must show afterwards as before."""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def room(card: VirtualCard) -> Iterator[None]:
-    """A quiet room is not digital silence: noise of some -55 dBFS."""
-    noise = np.random.default_rng(6).normal(0, 60, ROOM_S * 24_000).astype(np.int16)
-    playing = card.play_into_microphone(noise)
-    yield
-    playing.stop()
 
 
 @pytest.fixture(autouse=True)

@@ -31,6 +31,8 @@ from appliance.turn.vocabulary import Outcome
 
 from .rig import KEY, box, turn_over
 
+pytestmark = pytest.mark.usefixtures("quiet_room")
+
 QUICK = {
     "link__configure_timeout_s": 1.0,
     "link__ping_interval_s": 1.0,
@@ -137,7 +139,8 @@ async def test_a_failure_that_passes(
         await asyncio.sleep(0.3)
         assert daemon.panel.current_light == "listening", "until the release, whatever the connection does"
         daemon.edge(False, "test")
-        assert await turn_over(daemon) in (Outcome.STALE.value, Outcome.NO_ANSWER.value)
+        # A service that fails without closing may answer in the second that it gets for that.
+        assert await turn_over(daemon) in (Outcome.STALE.value, Outcome.NO_ANSWER.value, Outcome.LINK_LOST.value)
         assert fix in caplog.text
         said = [record for record in caplog.records if fix in record.getMessage() and record.levelno >= logging.WARNING]
         assert len(said) <= 2, "one line for a fault, not one for each attempt"

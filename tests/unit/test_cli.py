@@ -55,7 +55,8 @@ def test_wrong_configuration_ends_with_78_and_every_problem_on_a_line(wrong: Pat
     assert ended.returncode == 78
     assert ended.stdout == ""
     assert ended.stderr.splitlines() == [
-        f'voice-appliance: {wrong}:2: talk.mode: must be "auto", "hold" or "tap", not "taap"; did you mean "tap"?',
+        f'voice-appliance: {wrong}:2: talk.mode: must be "auto", "hold", "tap" or "open", not "taap"; '
+        'did you mean "tap"?',
         f"voice-appliance: {wrong}:5: speaker.volum: no such setting; did you mean speaker.volume?",
     ]
 

@@ -52,3 +52,15 @@ def test_something_else_is_not_found(speech: npt.NDArray[np.int16]) -> None:
     other = np.random.default_rng(2).normal(size=speech.size * 2) * 3000
     assert find(speech, other.astype(np.int16), HZ).correlation < 0.2
     assert find(speech, speech[:100], HZ).correlation == 0
+
+
+def test_half_a_sample_is_no_difference() -> None:
+    """As a card at twice the rate plays it: the odd samples of the interpolated sound."""
+    rng = np.random.default_rng(3)
+    spectrum = np.fft.rfft(rng.normal(0, 4000, HZ))
+    spectrum[9 * spectrum.size // 10 :] = 0
+    original = np.fft.irfft(spectrum, HZ)
+    doubled = np.fft.irfft(np.concatenate((spectrum, np.zeros(HZ // 2))), 2 * HZ) * 2
+    sound, between = original.astype(np.int16), doubled[1::2].astype(np.int16)
+    found = find(sound, np.concatenate((np.zeros(500, dtype=np.int16), between)), HZ)
+    assert found.correlation > 0.999 and found.missing_ms == 0
