@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import Any, TextIO
 
 _PRIORITY = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
@@ -47,25 +47,37 @@ class JournalFormatter(logging.Formatter):
 class Repeats:
     """Says a thing when it begins and then rarely: a fault that logs every second fills an SD card.
 
-    A line that was written less than REPEAT_S ago goes to debug; when it is due again it says how often it came
-    meanwhile.
+    A line that was written less than REPEAT_S ago, or one that was ``alike``, goes to debug; when it is due again it
+    says how often it came meanwhile.
     """
 
     def __init__(self, logger: logging.Logger) -> None:
         self._logger = logger
-        self._said: dict[str, tuple[float, int]] = {}
-        """Line: (when it was last written, how often it came since)."""
+        self._said: dict[Hashable, tuple[float, int]] = {}
+        """Line, or what it is alike in: (when it was last written, how often it came since)."""
 
-    def log(self, level: int, line: str, now_s: float, extra: Mapping[str, Any] | None = None) -> None:
-        """Write ``line``, or count it. ``now_s``: monotonic seconds; ``extra``: as logging takes it."""
-        written_s, count = self._said.get(line, (float("-inf"), 0))
+    def log(
+        self,
+        level: int,
+        line: str,
+        now_s: float,
+        extra: Mapping[str, Any] | None = None,
+        *,
+        alike: Hashable | None = None,
+    ) -> None:
+        """Write ``line``, or count it. ``now_s``: monotonic seconds; ``extra``: as logging takes it.
+
+        ``alike``: lines with an equal one are repeats of each other, whatever else they say; None: equal lines are.
+        """
+        what = line if alike is None else alike
+        written_s, count = self._said.get(what, (float("-inf"), 0))
         if now_s - written_s < REPEAT_S:
-            self._said[line] = (written_s, count + 1)
+            self._said[what] = (written_s, count + 1)
             self._logger.debug("%s", line, extra=extra)
             return
         if len(self._said) >= REMEMBERED_LINES:
             del self._said[min(self._said, key=lambda known: self._said[known][0])]
-        self._said[line] = (now_s, 0)
+        self._said[what] = (now_s, 0)
         self._logger.log(level, "%s", f"{line} ({count} times more since)" if count else line, extra=extra)
 
 

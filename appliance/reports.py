@@ -154,7 +154,9 @@ class Reports:
             "CLOSE_CODE": failure.code if failure.what is What.CLOSED else None,
             "HTTP_STATUS": failure.code if failure.what is What.HTTP else None,
         }
-        self._say(level, verdict.line, kind_of(verdict), **codes)
+        # Services put the number of a request into their words, another each time.
+        alike = (level, failure.what, failure.code)
+        self._repeats.log(level, verdict.line, _now_s(), entry(kind_of(verdict), **codes), alike=alike)
 
     def _say(self, level: int, line: str, kind: Kind, **fields: object) -> None:
         """One line of the journal; repeats are counted."""

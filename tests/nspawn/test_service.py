@@ -120,6 +120,15 @@ def test_a_question_is_answered_inside_the_sandbox(machine: Machine) -> None:
     assert "; link " in machine.show("StatusText")
 
 
+def test_a_month_of_its_journal_fits_fifty_megabytes(machine: Machine) -> None:
+    """At 200 turns a day: their lines, and for each turn a connection that comes and goes, as real entries."""
+    export = f"journalctl --sync; journalctl --unit={UNIT} --output=export EVENT={{}} --lines=1 | wc --bytes"
+    sizes = {event: int(machine.shell(export.format(event))) for event in ("turn", "connected")}
+    assert all(sizes.values())
+    a_month = 30 * 200 * (sizes["turn"] + 2 * sizes["connected"])
+    assert a_month < 50_000_000, sizes
+
+
 def test_a_reload_changes_what_runs(machine: Machine) -> None:
     pid = machine.show("MainPID")
     assert status(machine)["link"] == "open"

@@ -16,10 +16,11 @@ from appliance.audio.format import frames_from_s
 from appliance.audio.microphone import MicrophoneClosed, MicrophoneHole, MicrophoneLost, MicrophoneOpened
 from appliance.audio.speaker import SpeakerLost
 from appliance.daemon import Daemon
-from appliance.edge.link import Opened
+from appliance.edge.link import Lost, Opened
 from appliance.outages import MOST_OUTAGES
 from appliance.realtime import events as ev
 from appliance.realtime import session as rt
+from appliance.realtime.retry import Failure, What, classify
 from appliance.turn.vocabulary import Outcome, State
 from tests.edge.paper_loop import on_paper
 
@@ -255,6 +256,25 @@ def test_a_device_that_comes_and_goes_fills_no_journal(caplog: pytest.LogCapture
     on_bench(story)
     # Each of the first outages is said, as is its end; after that they are counted.
     assert 2 * MOST_OUTAGES <= len(caplog.records) <= 2 * MOST_OUTAGES + 10
+
+
+def test_a_network_that_flaps_every_second_for_an_hour_writes_under_two_hundred_lines(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+
+    async def story(bench: Bench) -> None:
+        for second in range(0, 3600, 2):
+            bench.daemon.reports.on_link(Opened())
+            await asyncio.sleep(1)
+            closed = Failure(What.CLOSED, 1006 if second % 4 else 1013, f"request {second}")
+            bench.daemon.reports.on_link(Lost(classify(closed), 0.5, was_open=True))
+            gone = Failure((What.NO_NETWORK, What.NAME, What.TIMEOUT)[second % 3])
+            bench.daemon.reports.on_link(Lost(classify(gone), 0.5, was_open=False))
+            await asyncio.sleep(1)
+
+    on_bench(story)
+    assert 0 < len(caplog.records) < 200
 
 
 def test_muted_right_after_a_release_the_question_is_sent_without_its_tail() -> None:
