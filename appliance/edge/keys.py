@@ -131,7 +131,7 @@ def refusal(path: str, error: OSError) -> str:
         with contextlib.suppress(KeyError, OSError):
             user = pwd.getpwuid(os.getuid()).pw_name
             group = grp.getgrgid(os.stat(path).st_gid).gr_name
-        # A node of root's own group is one without udev's usual rule (hardware/60-voice-appliance.rules).
+        # A node of root's own group is one without udev's usual rule (hardware/61-voice-appliance.rules).
         group = "input" if group == "root" else group
         return f"no permission for {path}: sudo usermod -aG {group} {user}, or SupplementaryGroups={group} in the unit"
     if error.errno == errno.EBUSY:

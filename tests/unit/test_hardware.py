@@ -215,6 +215,11 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert anchor in {heading.lower().replace(" ", "-") for heading in headings}, target
 
 
+def test_rules_of_the_installers_do_not_hide_those_of_the_package() -> None:
+    """udev takes only one of two files of one name, the one in /etc (udev(7)). debhelper calls the package's so."""
+    assert not (HARDWARE / "60-voice-appliance.rules").exists()
+
+
 def test_readme_lists_everything() -> None:
     links = {target.rstrip("/") for target in re.findall(r"\]\(([^)#]+)\)", words(HARDWARE / "README.md"))}
     files = {path.name for path in HARDWARE.iterdir()} | {name(path) for path in PROFILES}
@@ -226,14 +231,14 @@ def test_usb_buttons_page_and_rules_name_the_profiles_box() -> None:
     page = words(HARDWARE / "usb-buttons.md")
     assert f'[panel.key]\n    device = "{key.device}"\n    key = "{key.key}"' in page
     rule = re.search(
-        r'ATTRS\{idVendor\}=="(\w+)", ATTRS\{idProduct\}=="(\w+)"', words(HARDWARE / "60-voice-appliance.rules")
+        r'ATTRS\{idVendor\}=="(\w+)", ATTRS\{idProduct\}=="(\w+)"', words(HARDWARE / "61-voice-appliance.rules")
     )
     assert rule is not None and ":".join(rule.groups()) == key.device
 
 
 def test_asound_conf_and_the_udev_rules_use_the_same_names() -> None:
     named = re.findall(
-        r'^ACTION=="add".* ATTR\{id\}="(\w+)"$', words(HARDWARE / "60-voice-appliance.rules"), re.MULTILINE
+        r'^ACTION=="add".* ATTR\{id\}="(\w+)"$', words(HARDWARE / "61-voice-appliance.rules"), re.MULTILINE
     )
     used = re.findall(r"\bCARD=(\w+)|^ +card (\w+)", words(HARDWARE / "asound.conf"), re.MULTILINE)
     assert sorted(named) == ["mic", "speaker"]

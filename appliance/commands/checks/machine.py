@@ -151,7 +151,7 @@ def groups(machine: Machine, found: Unit, needed: Sequence[str]) -> Finding:
     absent = [name for name in needed if name not in members]
     if absent:
         fix = (
-            f"sudo groupadd --system {absent[0]}, with a udev rule for its devices (hardware/60-voice-appliance.rules)"
+            f"sudo groupadd --system {absent[0]}, with a udev rule for its devices (hardware/61-voice-appliance.rules)"
         )
         return warning(GROUPS, f"this system has no group {', '.join(absent)}", fix)
     missing = [name for name in needed if name not in mine]
