@@ -10,7 +10,7 @@ release   the button goes up
 tap       both at once
 stop      end the reply and the turn
 retry     try to connect now
-mute      switch the microphone off: nothing can be heard until unmute
+mute      switch the microphone off: nothing can be heard until unmute, or until the daemon starts again
 unmute    and on again, unless the switch on the box keeps it off
 volume N  how loud the voice is, 0 to 100; within speaker.volume_min and volume_max, and kept over a restart
 """

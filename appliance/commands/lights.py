@@ -40,7 +40,7 @@ MEANINGS: Final = {
     Pattern.WAIT: "wait: the answer is coming",
     Pattern.RETRYING: "wait: the connection is tried again",
     Pattern.SPEAKING: "the answer sounds; a press stops it",
-    Pattern.RESTING: "the hour's audio is used up; over by itself",
+    Pattern.RESTING: "the hour's audio is used up, or a radio talks; over by itself",
     Pattern.MUTE: "the microphone is switched off",
     Pattern.FAULT_KEY: "call someone: the key is wrong or missing",
     Pattern.FAULT_MICROPHONE: "call someone: no microphone",
