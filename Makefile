@@ -1,17 +1,21 @@
 # `make demo` and `make test` do all set-up themselves and are quick when nothing is missing.
 #
-#   make demo     three conversations on a virtual (or the real) sound card, with the embedded service
-#   make test     every test that needs no system of its own
-#   make test-system   the service under a real systemd, in containers (root; the first time some 1.1 GB in ~/.cache)
-#   make test-vm  pulls the sound cards out of a box in a virtual machine, ten times (as root; builds the machine first)
+#   make demo         three conversations on a virtual (or the real) sound card, with the embedded service
+#   make test         every test that needs no system of its own; ARGS=tests/unit/turn for some
+#
+#   make deb          the Debian package, in dist/
+#   make install      that package on this machine
+#   make uninstall    keeps configuration and key unless PURGE=1
+#
+#   make check        format, lint, types, import contracts
+#   make format       lets ruff rewrite
 #   make test-unplug  devices of the virtual card pulled out thirty times
-#   make check    format, lint, types, import contracts
-#   make deb      the Debian package, in dist/
-#   make install, make uninstall    that package on this machine; uninstall keeps configuration and key unless PURGE=1
-#   make bench    what it costs: processor, memory, start-up, latencies
-#   make soak     half an hour of questions and troubles; ARGS='--minutes 5 --seed 7' for another
-#   make format   lets ruff rewrite
-#   make clean    removes what set-up made
+#   make test-system  the service under a real systemd, in containers (root; the first time some 1.1 GB in ~/.cache)
+#   make test-vm      pulls the sound cards out of a box in a virtual machine, ten times (as root; builds the machine first)
+#   make bench        what it costs: processor, memory, start-up, latencies
+#   make soak         half an hour of questions and troubles; ARGS='--minutes 5 --seed 7' for another
+#   make setup        the virtual environment alone, which the others make when it is missing
+#   make clean        removes what set-up made
 
 # Debian's own Python: PyAudio, systemd-python and numpy are Debian's binaries (there are no wheels of the first two), so
 # another python3 that happens to be first in PATH will not do.
@@ -35,7 +39,7 @@ BUILD_PACKAGES := debhelper dh-python dpkg-dev python3-venv
 APT_INSTALL_DEB = $(APT_GET) -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold install --reinstall \
 	--allow-downgrades
 
-.PHONY: demo test test-system test-vm test-unplug check bench soak format clean setup packages deb install uninstall
+.PHONY: demo test deb install uninstall check format test-unplug test-system test-vm bench soak setup clean packages
 .DELETE_ON_ERROR:
 
 demo: $(READY)
@@ -45,33 +49,6 @@ demo: $(READY)
 # since its tests share a card.
 test: $(READY)-test
 	$(BIN)/python -m pytest --numprocesses=4 --dist=loadfile $(ARGS)
-
-# systemd-nspawn is for root alone: with sudo, or every test is skipped and says so. Trees of Debian are kept in VOICE_APPLIANCE_CACHE.
-test-system: PACKAGES += mmdebstrap systemd-container
-test-system: packages $(READY)-test
-	$(if $(filter 0,$(shell id -u)),,$(if $(shell command -v sudo),sudo --preserve-env=VOICE_APPLIANCE_CACHE)) \
-		$(BIN)/python -m pytest -p no:cacheprovider tests/nspawn $(ARGS)
-
-test-unplug: $(READY)-test
-	UNPLUG_ROUNDS=6 $(BIN)/python -m pytest tests/system/test_devices.py -k test_gone_and_back $(ARGS)
-
-# Nothing of it is in the repository: Debian's packages make the machine, in the cache folder (tests/vm/run.sh names it).
-VM_PACKAGES := mmdebstrap arch-test qemu-system-x86 cpio xz-utils e2fsprogs
-test-vm:
-	@dpkg-query --show $(VM_PACKAGES) >/dev/null 2>&1 || $(APT_INSTALL) $(VM_PACKAGES)
-	tests/vm/run.sh $(ARGS)
-
-check: $(READY)-dev
-	$(BIN)/ruff format --check .
-	$(BIN)/ruff check .
-	$(BIN)/python -m mypy
-	$(BIN)/lint-imports --no-logo
-
-bench: $(READY)-test
-	$(BIN)/python -m tests.bench $(ARGS)
-
-soak: $(READY)-test
-	$(BIN)/python -m tests.soak $(ARGS)
 
 deb:
 	@$(MAKE) --no-print-directory packages PACKAGES='$(BUILD_PACKAGES)'
@@ -84,14 +61,41 @@ uninstall:
 	@if dpkg-query --show voice-appliance >/dev/null 2>&1; then $(APT_GET) $(if $(PURGE),purge,remove) voice-appliance; \
 	else echo "voice-appliance is not installed"; fi
 
+check: $(READY)-dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/python -m mypy
+	$(BIN)/lint-imports --no-logo
+
 format: $(READY)-dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-clean:
-	rm -rf $(VENV) build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+test-unplug: $(READY)-test
+	UNPLUG_ROUNDS=6 $(BIN)/python -m pytest tests/system/test_devices.py -k test_gone_and_back $(ARGS)
+
+# systemd-nspawn is for root alone: with sudo, or every test is skipped and says so. Trees of Debian are kept in VOICE_APPLIANCE_CACHE.
+test-system: PACKAGES += mmdebstrap systemd-container
+test-system: packages $(READY)-test
+	$(if $(filter 0,$(shell id -u)),,$(if $(shell command -v sudo),sudo --preserve-env=VOICE_APPLIANCE_CACHE)) \
+		$(BIN)/python -m pytest -p no:cacheprovider tests/nspawn $(ARGS)
+
+# Nothing of it is in the repository: Debian's packages make the machine, in the cache folder (tests/vm/run.sh names it).
+VM_PACKAGES := mmdebstrap arch-test qemu-system-x86 cpio xz-utils e2fsprogs
+test-vm:
+	@dpkg-query --show $(VM_PACKAGES) >/dev/null 2>&1 || $(APT_INSTALL) $(VM_PACKAGES)
+	tests/vm/run.sh $(ARGS)
+
+bench: $(READY)-test
+	$(BIN)/python -m tests.bench $(ARGS)
+
+soak: $(READY)-test
+	$(BIN)/python -m tests.soak $(ARGS)
 
 setup: $(READY)
+
+clean:
+	rm -rf $(VENV) build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 
 # One question to dpkg (some 20 ms); apt-get only for what it does not know as installed.
 packages:
