@@ -1,7 +1,8 @@
 """Who has a sound card open. Reads /proc alone; stdlib only, any thread.
 
 The kernel says for each substream of a card which thread opened it (``/proc/asound/card0/pcm0c/sub0/status``), to every
-user. What that program is called is hidden where ``ProtectProc=`` or ``hidepid=`` hides other users' processes.
+user. What that program is called is hidden where ``ProtectProc=`` (as in our unit) or ``hidepid=`` hides other users'
+processes; the installer, who is outside, can look.
 """
 
 from __future__ import annotations
@@ -55,7 +56,9 @@ def _described(thread: int, proc: str) -> str:
     """The program and process that the thread belongs to, as far as we may see it."""
     name = _text(os.path.join(proc, str(thread), "comm")).strip()
     process = re.search(r"^Tgid:\s*(\d+)$", _text(os.path.join(proc, str(thread), "status")), re.MULTILINE)
-    return f"{name} (process {process[1]})" if name and process else "another program"
+    return (
+        f"{name} (process {process[1]})" if name and process else f"another program (cat /proc/{thread}/comm names it)"
+    )
 
 
 def _listed(folder: str) -> list[str]:
