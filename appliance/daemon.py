@@ -320,6 +320,8 @@ class Daemon:
                 self.face.speaker_fault, self.face.speaker_seen = "", True
             case SpeakerLost(reason):
                 self.face.speaker_fault = reason
+                # What was being said is not heard to its end: whoever asks again must hear it.
+                self.sounds.hush()
         self.reports.on_speaker(event)
         self._show()
 

@@ -70,11 +70,12 @@ class Ledger:
         self._transcripts.turn(self.figures.number, self._person, self._box, self.figures.heard.text)
         return self.last
 
-    def sent(self, pcm: bytes, now_s: float) -> None:
-        """Audio goes to the service."""
+    def sent(self, pcm: bytes, now_s: float, *, heard: bool = True) -> None:
+        """Audio goes to the service. ``heard``: by the microphone; else it is zeros of ours, which say nothing of it."""
         seconds = s_from_frames(frames_from_bytes(len(pcm)))
         self._totals.sent_s += seconds
-        self.level.add(pcm)
+        if heard:
+            self.level.add(pcm)
         self._allowance.spend(seconds, now_s)
 
     def received(self, response_id: str, pcm: bytes, now_s: float) -> None:

@@ -85,6 +85,8 @@ class Turns:
         self._pending: deque[v.Event] = deque()
         self._busy = False
         self._timer: asyncio.TimerHandle | None = None
+        self._playback_timer: asyncio.TimerHandle | None = None
+        self._closed = False
         self._tool_task: asyncio.Task[None] | None = None
         self._underruns = 0
         self._repeats = Repeats(log)
@@ -158,6 +160,8 @@ class Turns:
 
     def happens(self, event: v.Event) -> None:
         """Feed the machine. What its effects bring about at once waits until all of them are carried out."""
+        if self._closed:
+            return
         self._pending.append(event)
         if self._busy:
             return
@@ -173,9 +177,11 @@ class Turns:
             self._arm()
 
     def close(self) -> None:
-        """The box stops: no timer and no tool is left behind."""
-        if self._timer is not None:
-            self._timer.cancel()
+        """The box stops: no timer and no tool is left behind, and what still happens to its parts leads to nothing."""
+        self._closed = True
+        for timer in (self._timer, self._playback_timer):
+            if timer is not None:
+                timer.cancel()
         self._parts.sounds.close()
         self._abort_tools()
 
@@ -340,13 +346,17 @@ class Turns:
 
     def _watch_playback(self) -> None:
         """Tell the machine about once a second that the reply goes on: a dead speaker must not keep a turn open."""
+        if self._playback_timer is not None:
+            # An answer in two parts, around a tool, is looked after once.
+            self._playback_timer.cancel()
+            self._playback_timer = None
         if self._parts.machine.state is not v.State.SPEAKING and not self._busy:
             return
         heard_s = sum(self._parts.speaker.heard_s(reply) for reply in self.figures.heard.response_ids)
         if heard_s > self._heard_s:
             self.happens(v.PlaybackProgress())
         self._heard_s = heard_s
-        asyncio.get_running_loop().call_later(PROGRESS_S, self._watch_playback)
+        self._playback_timer = asyncio.get_running_loop().call_later(PROGRESS_S, self._watch_playback)
 
     def _sound(self, sound: v.Sound, ended: v.Outcome | None) -> None:
         """A tone, or where there is something to be done, the words that say so."""
@@ -415,9 +425,10 @@ class Turns:
     def next_audio(self) -> bytes | None:
         """What the link's writer sends next."""
         now_s = self._now_s()
+        heard = not self._parts.uplink.finished
         pcm = self._parts.uplink.next(now_s)
         if pcm is not None:
-            self._parts.ledger.sent(pcm, now_s)
+            self._parts.ledger.sent(pcm, now_s, heard=heard)
         return pcm
 
     def audio_sent(self) -> None:

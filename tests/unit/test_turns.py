@@ -15,13 +15,15 @@ from appliance import config
 from appliance.audio.format import frames_from_s
 from appliance.audio.microphone import MicrophoneClosed, MicrophoneHole, MicrophoneLost, MicrophoneOpened
 from appliance.audio.speaker import SpeakerLost
+from appliance.audio.wire import Opened as DeviceOpened
 from appliance.daemon import Daemon
 from appliance.edge.link import Lost, Opened
 from appliance.outages import MOST_OUTAGES
 from appliance.realtime import events as ev
 from appliance.realtime import session as rt
 from appliance.realtime.retry import Failure, What, classify
-from appliance.turn.vocabulary import Outcome, State
+from appliance.turn.clips import Clip
+from appliance.turn.vocabulary import Outcome, Sound, State, Stop
 from tests.edge.paper_loop import on_paper
 
 BLOCK_S = 0.02
@@ -41,6 +43,8 @@ class Bench:
         self.daemon = Daemon(config.load(None, overrides))
         self.daemon.reports.on_microphone(MicrophoneOpened("bench", 48_000, 1, ""))
         self.events: list[dict[str, Any]] = []
+        self.sample = 1
+        """All that the microphone hears."""
         self.daemon.listeners.append(self.events.append)
 
     async def passes(self, seconds: float) -> None:
@@ -50,7 +54,7 @@ class Bench:
         # A timer that is due within the clock's resolution runs at once, and paper time stands still meanwhile.
         while (now_s := loop.time()) < end_s - RESOLUTION_S:
             await asyncio.sleep(min(BLOCK_S, end_s - now_s))
-            self.daemon.ring.write(np.ones(frames_from_s(loop.time() - now_s), dtype=np.int16), now_s)
+            self.daemon.ring.write(np.full(frames_from_s(loop.time() - now_s), self.sample, dtype=np.int16), now_s)
             self.daemon.turns.heard_block()
 
     async def hold(self, seconds: float) -> None:
@@ -287,5 +291,71 @@ def test_muted_right_after_a_release_the_question_is_sent_without_its_tail() -> 
         await asyncio.sleep(0.1)
         assert bench.state() is State.WAITING and line.sent_of(ev.InputAudioBufferCommit) == 1
         assert bench.daemon.turns.figures.said_s == pytest.approx(0.3 + 1 + 0.1, abs=0.03)
+
+    on_bench(story, talk__mode="hold")
+
+
+def test_zeros_that_the_box_sends_itself_say_nothing_about_the_microphone(caplog: pytest.LogCaptureFixture) -> None:
+    """A short press into an answer, of which all that was heard is our own voice: only zeros leave, and those are ours."""
+
+    async def story(bench: Bench) -> None:
+        line = bench.connect()
+        bench.daemon.speaker._queue_end_s = asyncio.get_running_loop().time() + 0.5
+        await bench.hold(0.3)
+        await bench.passes(2)
+        assert bench.state() is State.WAITING and line.sent_of(ev.InputAudioBufferAppend) > 10
+        bench.daemon.quiet()
+        assert bench.daemon.panel.current_light != "fault_microphone"
+
+    on_bench(story, talk__mode="hold")
+    assert "muted or dead" not in caplog.text
+
+
+def test_a_turn_of_exact_zeros_is_a_dead_microphone(caplog: pytest.LogCaptureFixture) -> None:
+    async def story(bench: Bench) -> None:
+        bench.connect()
+        bench.sample = 0
+        await bench.passes(0.5)
+        await bench.hold(1)
+        await bench.passes(0.5)
+        bench.daemon.quiet()
+        assert bench.daemon.panel.current_light == "fault_microphone"
+
+    on_bench(story, talk__mode="hold")
+    assert "muted or dead" in caplog.text
+
+
+def test_what_goes_with_the_speaker_is_said_anew_when_it_is_back() -> None:
+    """A clip that was cut by the plug must not silence those after it."""
+
+    async def story(bench: Bench) -> None:
+        speaker = bench.daemon.speaker
+        opened = DeviceOpened("bench", "", "", 24_000, 1, 240, 0.02)
+        speaker.opened(opened)
+        bench.daemon.sounds.say(Clip.CALL, Sound.ERROR)
+        assert bench.daemon.sounds.saying
+        speaker.lost("unplugged")
+        assert not bench.daemon.sounds.saying
+        await bench.passes(1)
+        speaker.opened(opened)
+        bench.daemon.sounds.say(Clip.CALL, Sound.ERROR)
+        assert not bench.daemon.player.idle
+
+    on_bench(story)
+
+
+def test_a_box_that_has_ended_does_nothing_more() -> None:
+    """What was on its way, such as the end of an answer, comes when the next box is there already."""
+
+    async def story(bench: Bench) -> None:
+        loop = asyncio.get_running_loop()
+        line = await bench.asked()
+        bench.answers(line)
+        await bench.passes(0.3)
+        assert bench.state() is State.SPEAKING
+        bench.daemon.turns.close()
+        bench.daemon.turns.happens(Stop())
+        assert bench.state() is State.SPEAKING
+        assert not [handle for handle in loop._scheduled if not handle.cancelled()]  # type: ignore[attr-defined]
 
     on_bench(story, talk__mode="hold")
