@@ -254,7 +254,7 @@ class Daemon:
         if percent != round(self.player.volume):
             log.info("the volume is %d %% now", percent)
         self.player.volume = percent
-        self._volume_file.write(percent)
+        self._volume_file.write(percent, speaker.volume)
 
     def _spoken_status(self) -> dict[str, Any]:
         """What anybody in front of the box may hear of it."""

@@ -1,4 +1,5 @@
-"""The volume that somebody has set, kept over a restart: one number in a file of the state folder.
+"""The volume that somebody has set, kept over a restart: two numbers in a file of the state folder, that volume and the
+configured one in whose place it stands. Once another one is configured it is that one's turn.
 
 Called on the event loop: a few bytes, without waiting for the disk. ext4, which Raspberry Pi OS uses, writes the new
 file's data before it takes the place of the old one (``auto_da_alloc``, ext4(5)), so a power cut leaves either.
@@ -21,20 +22,23 @@ class VolumeFile:
         folder = environ.get("STATE_DIRECTORY", "").partition(":")[0]
         self._path = os.path.join(folder, "volume") if folder else ""
 
-    def read(self, default: int, lowest: int, highest: int) -> int:
-        """Percent, within the bounds, which may have changed since; ``default`` if nobody has set any."""
+    def read(self, configured: int, lowest: int, highest: int) -> int:
+        """Percent, within the bounds, which may have changed since; ``configured`` if nobody has set any since that is
+        what is configured."""
         with contextlib.suppress(OSError, ValueError), open(self._path, encoding="ascii") as file:
-            return max(lowest, min(highest, int(file.read(8))))
-        return default
+            percent, instead_of = map(int, file.read(16).split())
+            if instead_of == configured:
+                return max(lowest, min(highest, percent))
+        return configured
 
-    def write(self, percent: int) -> None:
-        """Keep it. If that is not possible one line says so."""
+    def write(self, percent: int, configured: int) -> None:
+        """Keep it in place of ``configured``. If that is not possible one line says so."""
         if not self._path:
             return
         new = f"{self._path}.new"
         try:
             with open(new, "w", encoding="ascii") as file:
-                file.write(f"{percent}\n")
+                file.write(f"{percent} {configured}\n")
             os.replace(new, self._path)
         except OSError as error:
             log.warning("the volume is not kept for the next start: %s: %s", self._path, error.strerror)
