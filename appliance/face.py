@@ -151,6 +151,10 @@ class Face:
             words = [state.value]
         if self.speaker_fault:
             words.append("no speaker")
+        if self.setup_problems:
+            words.append("the configuration is wrong: voice-appliance config --check")
+        if rest_s := self._rest_s(asyncio.get_running_loop().time()):
+            words.append(f"resting for {max(1, round(rest_s / 60))} min")
         if last is not None:
             answered_s = last["end_to_audible_s"]
             words.append(f"last turn {last['outcome'] if answered_s is None else f'{answered_s:.1f} s'}")

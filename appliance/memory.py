@@ -45,11 +45,9 @@ class Memory:
         self._coming = last_good.read(self._path)
         return self._coming.config
 
-    def took_over(self, daemon: Daemon) -> None:
-        """What ``read`` gave last is in force. ``daemon``: the box now, or the last one of the former configuration."""
+    def took_over(self) -> None:
+        """What ``read`` gave last is in force."""
         self._loaded = self._coming
-        daemon.face.setup_problems = ()
-        daemon.face.show()
 
     async def worked(self) -> None:
         """The box is ready: with its configuration it can be used."""

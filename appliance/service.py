@@ -1,8 +1,9 @@
 """What systemd starts: one box after the other in one process, until it is asked to end.
 
-A reload (SIGHUP) reads the configuration again. Wrong: the old one stays. Right, and only settings of ``LIVE`` differ:
-they are changed in the running box. Otherwise the box ends as at a stop and a new one is built, between two turns, in
-the same process; what the microphone was muted by stays. Everything runs on the event loop.
+A reload (SIGHUP) reads the configuration again. Wrong: the old one stays, and the light says so. Right, and only
+settings of ``LIVE`` differ: they are changed in the running box. Otherwise the box ends as at a stop and a new one is
+built, between two turns, in the same process; what the microphone was muted by stays. Everything runs on the event
+loop.
 """
 
 from __future__ import annotations
@@ -84,6 +85,10 @@ class Service:
         if self._stopping or daemon is None:
             return
         self._notifications.reloading()
+        if self._change is not None:
+            # Whatever waits for the end of a turn is no more what somebody wants.
+            self._change.cancel()
+            self._change = None
         try:
             config = self._read()
         except ConfigurationError as error:
@@ -91,10 +96,10 @@ class Service:
             others = f" (and {more} more: voice-appliance config --check)" if more else ""
             line = f"the new configuration is wrong, the former stays in force: {first}{others}"
             log.error("%s", line, extra=entry(Kind.RELOAD_REFUSED))
+            daemon.face.setup_problems = error.problems
+            daemon.face.show()
             self._notifications.ready(daemon.face.words())
             return
-        if self._change is not None:
-            self._change.cancel()
         self._change = asyncio.get_running_loop().create_task(self._apply(config, daemon), name="reload")
 
     async def _apply(self, config: Config, daemon: Daemon) -> None:
@@ -109,7 +114,9 @@ class Service:
         self._config = config
         self._box_name = journal.box_name(config.box.name)
         if self.memory is not None:
-            self.memory.took_over(daemon)
+            self.memory.took_over()
+        daemon.face.setup_problems = ()
+        daemon.face.show()
         if all(name in LIVE for name in changed):
             logging.getLogger().setLevel(config.log.level.upper())
             daemon.apply(config)

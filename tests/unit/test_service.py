@@ -1,0 +1,70 @@
+"""A reload, told on boxes whose parts do not run."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from appliance import last_good
+from appliance.daemon import Daemon
+from appliance.edge.notify import Nobody
+from appliance.memory import Memory
+from appliance.service import Service
+from appliance.turn import vocabulary as v
+
+BASE = "[panel.button]\ngpio = 0\n[panel.leds]\nkind = 'none'\ngpio = []\n[box]\nname = 'till 3'\n[talk]\n"
+GOOD = BASE + "mode = 'hold'\n"
+BETTER = GOOD + "[speaker]\nvolume = 31\n"
+WRONG = BASE + "mood = 'hold'\n"
+
+
+class Rig:
+    """A service and its configuration's file. ``box``: the present one, which is ready."""
+
+    def __init__(self, folder: Path) -> None:
+        self._file = folder / "config.toml"
+        self._file.write_text(GOOD)
+        loaded = last_good.read(str(self._file))
+        self.memory = Memory(str(self._file), loaded, str(folder))
+        self.service = Service(loaded.config, self.memory.read, Nobody())
+        self.service.memory = self.memory
+        self.box = self.service.daemon = Daemon(loaded.config)
+        self.memory.attach(self.box)
+        self.box.turns.happens(v.MicrophoneReady())
+
+    def reload(self, text: str) -> None:
+        self._file.write_text(text)
+        self.service.reload()
+
+    async def settles(self) -> None:
+        change = self.service._change
+        if change is not None:
+            await asyncio.wait([change])
+
+
+async def test_a_mistake_is_shown_until_it_is_mended(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    rig.reload(WRONG)
+    assert rig.box.panel.current_light == "fault_setup"
+    assert "talk.mood" in rig.box.status()["fault"]
+    assert "the configuration is wrong" in rig.box.face.words()
+    rig.reload(GOOD)
+    await rig.settles()
+    assert rig.box.panel.current_light == "ready"
+    assert rig.box.status()["fault"] is None
+    rig.box.turns.close()
+
+
+async def test_a_mistake_calls_off_what_waited_for_the_end_of_a_turn(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    rig.box.edge(True, "test")
+    rig.reload(BETTER)
+    await asyncio.sleep(0)
+    rig.reload(WRONG)
+    rig.box.quiet()
+    await rig.settles()
+    assert rig.box.config.speaker.volume == 80, "the former stays in force"
+    assert rig.box.panel.current_light == "fault_setup"
+    rig.box.turns.close()
+    rig.box.buttons.close()
+    rig.box.face.close()
