@@ -39,6 +39,7 @@ from appliance.errors import CredentialError, UnavailableError
 from appliance.face import Face
 from appliance.hands_free import BATCH_FRAMES, HandsFree
 from appliance.history import History
+from appliance.kinds import Kind, entry
 from appliance.ledger import DAY_S, Ledger
 from appliance.part_settings import link_settings, restraint_settings, retry_times, session_settings, turn_settings
 from appliance.realtime.policy import Policy
@@ -252,7 +253,7 @@ class Daemon:
         speaker = self.config.speaker
         percent = max(speaker.volume_min, min(speaker.volume_max, percent))
         if percent != round(self.player.volume):
-            log.info("the volume is %d %% now", percent)
+            log.info("the volume is %d %% now", percent, extra=entry(Kind.VOLUME_SET))
         self.player.volume = percent
         self._volume_file.write(percent, speaker.volume)
 

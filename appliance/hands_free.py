@@ -17,6 +17,7 @@ from typing import Final
 from appliance.audio.gate import FRAME, Gate
 from appliance.audio.ring import Ring
 from appliance.edge.link import LinkState
+from appliance.kinds import Kind, entry
 from appliance.logs import Repeats
 from appliance.turn import vocabulary as v
 from appliance.turn.restraint import Restraint, RestraintSettings
@@ -137,7 +138,7 @@ class HandsFree:
         if now_s - self._said_s < SAY_AGAIN_S:
             return
         self._said_s = now_s
-        self._repeats.log(logging.WARNING, line, now_s)
+        self._repeats.log(logging.WARNING, line, now_s, entry(Kind.SPOKEN_IN_VAIN))
         self._turns.excuse(refused=refused)
 
     def _pressed(self) -> None:
@@ -165,7 +166,8 @@ class HandsFree:
         why = self._restraint.closed(now_s, answered=_ANSWERED.get(outcome))
         if why:
             rest_s = self._restraint.rest_s(now_s)
-            log.warning("resting for %.0f s: %s a press ends the rest at once", rest_s, why)
+            line = "resting for %.0f s: %s a press ends the rest at once"
+            log.warning(line, rest_s, why, extra=entry(Kind.ROOM_TALKS))
             self._turns.end_conversation()
             self._turns.excuse(refused=False)
 

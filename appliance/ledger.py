@@ -66,12 +66,13 @@ class Ledger:
         }
         log.info("%s", self.figures.line(outcome.value), extra=entry(Kind.TURN, **fields))
         if verdict := self.level.verdict:
-            log.warning("%s (turn %d)", verdict, self.figures.number)
+            kind = Kind.MICROPHONE_DEAD if self.level.dead else Kind.MICROPHONE_LEVEL
+            log.warning("%s (turn %d)", verdict, self.figures.number, extra=entry(kind))
         self._transcripts.turn(self.figures.number, self._person, self._box, self.figures.heard.text)
         return self.last
 
     def sent(self, pcm: bytes, now_s: float, *, heard: bool = True) -> None:
-        """Audio goes to the service. ``heard``: by the microphone; else it is zeros of ours, which say nothing of it."""
+        """Audio goes to the service. ``heard``: by the microphone; else it is zeros of ours."""
         seconds = s_from_frames(frames_from_bytes(len(pcm)))
         self._totals.sent_s += seconds
         if heard:

@@ -13,7 +13,7 @@ from appliance import last_good
 from appliance.config import Config
 from appliance.daemon import Daemon
 from appliance.edge import wall_clock
-from appliance.kinds import ATTRIBUTE
+from appliance.kinds import ATTRIBUTE, Kind, entry
 from appliance.last_good import Loaded
 from appliance.recorder import CauseCounter, Recorder
 
@@ -54,7 +54,8 @@ class Memory:
         try:
             await asyncio.to_thread(last_good.keep, self._loaded, self._folder)
         except OSError as error:
-            log.error("the last good configuration is not kept: %s: %s", self._folder, error.strerror)
+            line = "the last good configuration is not kept: %s: %s"
+            log.error(line, self._folder, error.strerror, extra=entry(Kind.NOT_KEPT))
 
     @contextlib.asynccontextmanager
     async def recording(self) -> AsyncIterator[None]:

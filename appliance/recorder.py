@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from appliance import durable
 from appliance.history import History, Moment, decoded
+from appliance.kinds import Kind, entry
 
 log = logging.getLogger(__name__)
 
@@ -128,7 +129,7 @@ class Recorder:
         except FileNotFoundError:
             return History()
         except (OSError, ValueError) as error:
-            log.warning("the history begins anew: %s: %s", self._path, error)
+            log.warning("the history begins anew: %s: %s", self._path, error, extra=entry(Kind.NOT_KEPT))
             return History()
 
     def _write(self, content: bytes) -> None:
@@ -140,7 +141,8 @@ class Recorder:
         except OSError as error:
             # Once: a full card must not fill the journal too.
             if not self._failed:
-                log.error("the history is not kept: %s: %s; is the card full?", self._path, error.strerror)
+                line = "the history is not kept: %s: %s; is the card full?"
+                log.error(line, self._path, error.strerror, extra=entry(Kind.NOT_KEPT))
             self._failed = True
 
 

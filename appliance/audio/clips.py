@@ -18,6 +18,8 @@ from typing import Final, Literal
 import numpy as np
 import numpy.typing as npt
 
+from appliance.kinds import Kind, entry
+
 from .format import WIRE_HZ, frames_from_ms, s_from_frames
 from .levels import fade_in
 from .resample import Resampler, to_mono
@@ -105,7 +107,8 @@ class Clips:
         if not self._own:
             return
         if not os.path.isdir(self._own):
-            log.warning("panel.clips_dir: no folder %s; the built-in clips are used", self._own)
+            line = "panel.clips_dir: no folder %s; the built-in clips are used"
+            log.warning(line, self._own, extra=entry(Kind.CLIP_REFUSED))
             return
         for name in texts():
             self._of_owner(name)
@@ -133,7 +136,7 @@ class Clips:
             return None
         except BadClipError as error:
             self._refused.add(name)
-            log.warning("%s: %s; the built-in clip is used", path, error)
+            log.warning("%s: %s; the built-in clip is used", path, error, extra=entry(Kind.CLIP_REFUSED))
             return None
 
 

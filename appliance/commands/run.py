@@ -9,6 +9,7 @@ import sys
 
 from appliance import last_good, logs
 from appliance.config import Config
+from appliance.kinds import Kind, entry
 
 log = logging.getLogger(__name__)
 
@@ -37,9 +38,10 @@ def run(args: argparse.Namespace) -> int:
 
             logs.set_up(level, handler=JournalHandler(running.around))
         for problem in loaded.problems:
-            log.error("%s", problem)
+            log.error("%s", problem, extra=entry(Kind.CONFIGURATION_WRONG))
         if loaded.problems:
-            log.error("the configuration is wrong: the last one that worked is in force until it is mended")
+            line = "the configuration is wrong: the last one that worked is in force until it is mended"
+            log.error("%s", line, extra=entry(Kind.CONFIGURATION_WRONG))
 
     def read() -> Config:
         assert memory is not None, "the service begins before it is asked to read"

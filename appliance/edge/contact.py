@@ -23,6 +23,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from appliance.edge import pins
+from appliance.kinds import Kind, entry
 
 log = logging.getLogger(__name__)
 
@@ -145,7 +146,7 @@ class Contact:
 
     def _say_polled(self, reason: str) -> None:
         text = "the %s on GPIO%d is looked at every %.0f ms, because edges are not reported: %s; nothing is lost by it"
-        log.warning(text, self.what, self.gpio, 1000 * POLL_S, reason)
+        log.warning(text, self.what, self.gpio, 1000 * POLL_S, reason, extra=entry(Kind.PINS_MAKESHIFT))
 
     def _ignore(self, device: Any) -> None:
         """An edge that comes after all, long after it was seen, must not count a second time."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from appliance.edge.dial import LinkSettings, close_failure, unacknowledged_bytes
 from appliance.errors import ProtocolError
+from appliance.kinds import Kind, entry
 from appliance.realtime import codec, events
 from appliance.realtime.retry import Failure, What
 from appliance.realtime.session import Note, Outcome, Ready, Send, ServiceSaid, Session
@@ -162,7 +163,8 @@ class Conversation:
                 case Send(answer):
                     self.send(answer)
                 case Note(level, text):
-                    log.log(logging.WARNING if level == "warning" else logging.DEBUG, "%s", text)
+                    number = logging.WARNING if level == "warning" else logging.DEBUG
+                    log.log(number, "%s", text, extra=entry(Kind.SERVICE_ODD))
                 case ServiceSaid():
                     self._supply.on_outcome(outcome)
                     if outcome.type == "server_error":

@@ -26,6 +26,7 @@ from typing import Any, Final, Protocol
 
 from appliance import key_names
 from appliance.errors import UnavailableError
+from appliance.kinds import Kind, entry
 from appliance.logs import Repeats
 
 log = logging.getLogger(__name__)
@@ -226,9 +227,12 @@ class Keys:
             return False
         self._down = set(held)
         paths = ", ".join(self._open)
-        self._say(logging.INFO, f'the button is {self._settings.key} of "{mine[0].name}" ({paths})')
+        self._say(
+            logging.INFO, f'the button is {self._settings.key} of "{mine[0].name}" ({paths})', Kind.BUTTON_BOX_FOUND
+        )
         if held:
-            self._say(logging.WARNING, f"{self._settings.key} is down at start: ignored until it is released")
+            line = f"{self._settings.key} is down at start: ignored until it is released"
+            self._say(logging.WARNING, line, Kind.BUTTON_STUCK)
         self._trouble, self.missing = "", False
         self._on_change()
         return True
@@ -261,14 +265,14 @@ class Keys:
     def _miss(self, line: str) -> None:
         """The box cannot be used, for this reason."""
         self._trouble = line
-        self._say(logging.ERROR, line)
+        self._say(logging.ERROR, line, Kind.BUTTON_BOX_LOST)
         if not self.missing:
             self.missing = True
             self._on_change()
 
-    def _say(self, level: int, line: str) -> None:
+    def _say(self, level: int, line: str, kind: Kind) -> None:
         # A loose plug comes and goes all day.
-        self._repeats.log(level, line, time.monotonic())
+        self._repeats.log(level, line, time.monotonic(), entry(kind))
 
     # ------------------------------------------------------------ what it sends
 
@@ -313,4 +317,5 @@ class Keys:
             # One edge that could not be dealt with must not take the button from the person for good.
             trace = error if log.isEnabledFor(logging.DEBUG) else None
             edge, kind = "press" if down else "release", type(error).__name__
-            log.error("a %s of the %s was lost: %s: %s", edge, SOURCE, kind, error, exc_info=trace)
+            line = "a %s of the %s was lost: %s: %s"
+            log.error(line, edge, SOURCE, kind, error, exc_info=trace, extra=entry(Kind.PRESS_LOST))

@@ -195,7 +195,7 @@ class Panel:
             self._try_again(self._retry_s)
             return
         if makeshift:
-            log.warning("pins: %s", makeshift)
+            log.warning("pins: %s", makeshift, extra=entry(Kind.PINS_MAKESHIFT))
         # The light first: it is what says that the box has power.
         if leds.kind != "none":
             self._lamp_gone = not self._take_lamp(logging.ERROR)

@@ -12,6 +12,8 @@ import logging
 import os
 from collections.abc import Mapping
 
+from appliance.kinds import Kind, entry
+
 log = logging.getLogger(__name__)
 
 
@@ -41,4 +43,5 @@ class VolumeFile:
                 file.write(f"{percent} {configured}\n")
             os.replace(new, self._path)
         except OSError as error:
-            log.warning("the volume is not kept for the next start: %s: %s", self._path, error.strerror)
+            line = "the volume is not kept for the next start: %s: %s"
+            log.warning(line, self._path, error.strerror, extra=entry(Kind.NOT_KEPT))

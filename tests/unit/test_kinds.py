@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,7 +19,7 @@ CATALOG = (ROOT / "systemd" / "voice-appliance.catalog").read_text(encoding="utf
 
 OF_FAULT = {
     Fault.KEY: {Kind.NO_KEY, Kind.KEY_REFUSED},
-    Fault.MICROPHONE: {Kind.MICROPHONE_LOST},
+    Fault.MICROPHONE: {Kind.MICROPHONE_LOST, Kind.MICROPHONE_DEAD},
     Fault.ACCOUNT: {Kind.NO_CREDITS, Kind.TOO_MANY_CONNECTIONS},
     Fault.SPEAKER: {Kind.SPEAKER_LOST},
     Fault.CLOCK: {Kind.CLOCK_WRONG},
@@ -29,7 +31,7 @@ OF_FAULT = {
         Kind.NO_TOKEN,
         Kind.NETWORK_INTERCEPTS,
     },
-    Fault.SETUP: {Kind.SETTINGS_REFUSED},
+    Fault.SETUP: {Kind.SETTINGS_REFUSED, Kind.CONFIGURATION_WRONG, Kind.RELOAD_REFUSED, Kind.BUTTON_BOX_LOST},
 }
 """What stands in the journal while the light flashes that number."""
 
@@ -73,3 +75,37 @@ def test_every_fault_of_the_light_and_every_class_has_a_kind() -> None:
 def test_every_kind_is_used_in_the_code() -> None:
     text = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "appliance").rglob("*.py"))
     assert {kind.name for kind in Kind} == set(re.findall(r"\bKind\.([A-Z_]+)\b", text))
+
+
+NOT_THE_SERVICE = {"commands/run.py": False, "commands": True, "simulator": True, "logs.py": True, "program.py": True}
+"""By the beginning of a path, the first that fits: what does not write the service's journal; ``logs.py`` passes on
+what it is given; what ``program.py`` says is of a system that cannot kill a process, which no entry could explain."""
+
+
+def warnings() -> Iterator[tuple[str, ast.Call]]:
+    """Every call that writes a warning or worse into the journal, with its place."""
+    package = ROOT / "appliance"
+    for path in sorted(package.rglob("*.py")):
+        name = str(path.relative_to(package))
+        if next((left_out for start, left_out in NOT_THE_SERVICE.items() if name.startswith(start)), False):
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                target, method = ast.unparse(node.func.value), node.func.attr
+                loud = method in ("warning", "error", "critical", "exception") and target in ("log", "logger")
+                counted = method == "log" and target.endswith(("log", "logger", "repeats"))
+                if loud or (counted and "DEBUG" not in ast.unparse(node.args[0])):
+                    yield f"{name}:{node.lineno}", node
+
+
+def test_whoever_looks_for_a_trouble_finds_it_by_its_kind() -> None:
+    """``extra=entry(...)``, or what stands for it as the fourth argument of ``Repeats.log``."""
+    calls = list(warnings())
+    without = [
+        place
+        for place, call in calls
+        if not any(keyword.arg == "extra" for keyword in call.keywords)
+        and not (ast.unparse(call.func).endswith("_repeats.log") and len(call.args) == 4)
+    ]
+    assert not without
+    assert len(calls) > 20

@@ -296,7 +296,7 @@ def test_muted_right_after_a_release_the_question_is_sent_without_its_tail() -> 
 
 
 def test_zeros_that_the_box_sends_itself_say_nothing_about_the_microphone(caplog: pytest.LogCaptureFixture) -> None:
-    """A short press into an answer, of which all that was heard is our own voice: only zeros leave, and those are ours."""
+    """A short press into an answer, of which all that was heard is our own voice: only zeros leave, which are ours."""
 
     async def story(bench: Bench) -> None:
         line = bench.connect()
