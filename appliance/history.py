@@ -61,7 +61,7 @@ class History:
     def count(self, now: Moment, cause: str) -> None:
         """``cause`` (a short name, one of some fifty) has happened."""
         self.passed(now)
-        (self._days.setdefault(now.day, Counter()) if now.day else self._waiting)[cause] += 1
+        (self._of(now.day) if now.day else self._waiting)[cause] += 1
 
     def passed(self, now: Moment) -> None:
         """It is ``now``: what was not dated may be."""
@@ -70,8 +70,15 @@ class History:
             return
         self._boots[now.boot] = round(now.wall_s - now.uptime_s, 1)
         if self._waiting:
-            self._days.setdefault(now.day, Counter()).update(self._waiting)
+            self._of(now.day).update(self._waiting)
             self._waiting.clear()
+
+    def _of(self, day: str) -> Counter[str]:
+        """What ``day`` has counted. A new one takes the place of the oldest, where there are enough of them."""
+        dated = [known for known in self._days if known != UNDATED]
+        if day not in self._days and len(dated) >= MOST_DAYS:
+            del self._days[min(dated)]
+        return self._days.setdefault(day, Counter())
 
     def as_data(self) -> dict[str, Any]:
         """Everything, as JSON values; what ``ctl history`` shows."""

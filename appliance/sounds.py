@@ -59,15 +59,15 @@ class Sounds:
         self._player.earcon(samples)
         return s_from_frames(samples.size)
 
-    def say(self, clip: Clip, tone: Sound, *, unasked: bool = False) -> None:
-        """Say what to do. ``tone``: what sounds instead where the words have just been said.
+    def say(self, clip: Clip, tone: Sound | None, *, unasked: bool = False) -> None:
+        """Say what to do. ``tone``: what sounds instead where the words have just been said; None: nothing.
 
         ``unasked``: no press led to it (``Announcements.ask``).
         """
         if self._speaker.device is None:
             return
         match self._announcements.ask(clip, _now_s(), unasked=unasked):
-            case Answer.TONE:
+            case Answer.TONE if tone is not None:
                 self.tone(tone)
             case Answer.CLIP:
                 # What another clip was saying is no more so.

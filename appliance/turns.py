@@ -87,6 +87,8 @@ class Turns:
         self._timer: asyncio.TimerHandle | None = None
         self._playback_timer: asyncio.TimerHandle | None = None
         self._closed = False
+        self._by_voice = False
+        """A voice opened the present turn, or the last one, and nobody has pressed since."""
         self._tool_task: asyncio.Task[None] | None = None
         self._underruns = 0
         self._repeats = Repeats(log)
@@ -151,7 +153,7 @@ class Turns:
     def excuse(self, *, refused: bool) -> None:
         """Tell a room in which somebody spoke why it was in vain. ``refused``: by the service; else it is a rest."""
         clip = (self._advice() or clips.Clip.CALL) if refused else clips.Clip.WAIT
-        self._parts.sounds.say(clip, v.Sound.ERROR if refused else v.Sound.SORRY, unasked=True)
+        self._parts.sounds.say(clip, None, unasked=True)
 
     def end_conversation(self) -> None:
         """The session is closed when this turn is over, its last words heard. A press before that takes it back: the
@@ -162,6 +164,8 @@ class Turns:
         """Feed the machine. What its effects bring about at once waits until all of them are carried out."""
         if self._closed:
             return
+        if isinstance(event, v.GateOpened | v.Press):
+            self._by_voice = isinstance(event, v.GateOpened)
         self._pending.append(event)
         if self._busy:
             return
@@ -367,7 +371,7 @@ class Turns:
         elif sound is v.Sound.ERROR:
             clip = clips.of_press(muted=parts.microphone.is_closed, microphone_gone=self.microphone_gone)
         if clip is not None:
-            parts.sounds.say(clip, sound)
+            parts.sounds.say(clip, sound, unasked=self._by_voice)
             return
         length_s = parts.sounds.tone(sound)
         if sound is v.Sound.LISTENING and length_s:

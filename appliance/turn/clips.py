@@ -1,6 +1,6 @@
 """The spoken clips: which one says what to do after a press that led to nothing, and when it may begin. Pure.
 
-A clip takes the place of the tone that would sound at that moment; it is never said unasked. What has gone wrong with
+A clip takes the place of the tone that would sound at that moment. What has gone wrong with
 the connection comes in as a clip already (``realtime/advice.py`` decides it); what has gone wrong with the turn or the
 microphone is decided here.
 """
@@ -70,7 +70,7 @@ class Answer(Enum):
     """What a press gets."""
 
     CLIP = "the clip, from its start"
-    NOTHING = "nothing: the clip still sounds, or nobody asked"
+    NOTHING = "nothing: the clip still sounds"
     TONE = "the tone in whose place the clip stands"
 
 
@@ -90,8 +90,10 @@ class Announcements:
     def ask(self, clip: Clip, now_s: float, *, unasked: bool = False) -> Answer:
         """A press led to ``clip``; ``unasked``: no press, but an open gate. If this says CLIP, call ``begun``."""
         if unasked:
-            if self.sounding(now_s) or now_s < self._unasked_s + UNASKED_S:
+            if self.sounding(now_s):
                 return Answer.NOTHING
+            if now_s < self._unasked_s + UNASKED_S:
+                return Answer.TONE
             self._unasked_s = now_s
             return Answer.CLIP
         if clip is self._clip and now_s < self._until_s + REPEAT_S:

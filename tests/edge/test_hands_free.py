@@ -287,6 +287,24 @@ def count_earcons(room: PaperRoom) -> list[object]:
     return said
 
 
+def test_a_room_that_talks_through_an_outage_hears_the_words_once_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody pressed: a radio, too, would be told what to do after each of its sentences."""
+
+    async def story() -> None:
+        scenario = Scenario(connections=(refusing(1013),))
+        times = {"talk__stale_s": 3.0, "talk__max_hold_s": 5.0, "talk__max_hold_warning_s": 1.0}
+        settings = {**times, "panel__waiting_tick": False}
+        async with Service(ears(), scenario) as service, paper_room(service, monkeypatch, **settings) as room:
+            sounds = count_earcons(room)
+            while len(room.turns) < 3:
+                await room.hears(np.concatenate((question(), quiet(4))))
+            assert room.now_s < 60 and {turn["outcome"] for turn in room.turns} == {Outcome.STALE.value}
+            lengths_s = [np.size(sound) / rooms.HZ for sound in sounds]  # type: ignore[arg-type]
+            assert [length_s > 1 for length_s in lengths_s] == [True, False, False], "then a tone is enough"
+
+    on_paper(story())
+
+
 def test_a_box_without_allowance_says_so_and_opens_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     async def story() -> None:
         service = Service(ears(), SHORT)

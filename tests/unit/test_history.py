@@ -71,6 +71,16 @@ def test_a_month_of_everything_fits_and_older_days_go_first() -> None:
     assert len(decoded(content).as_data()["changes"]) == history.MOST_CHANGES
 
 
+def test_a_year_takes_no_more_memory_than_a_month() -> None:
+    kept = History()
+    kept.count(at(0.0), "turn")
+    for month in range(12):
+        for day in range(28):
+            kept.count(at(1.0, day=f"2027-{month + 1:02}-{day + 1:02}"), "turn")
+    assert len(kept._days) == history.MOST_DAYS
+    assert next(iter(kept.as_data()["days"])) == "2027-11-26"
+
+
 @pytest.mark.parametrize(
     "content",
     [b"", b"[]", b"null", b'{"version": 2}', b'{"version": 1}', b'{"version":1,"changes":[1],"boots":{},"days":{}}'],
