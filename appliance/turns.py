@@ -1,7 +1,7 @@
 """Carries out what the turn machine asks for: where link, sound and tools meet.
 
 Events come in through ``happens`` (``reports.py`` makes them of what the parts report); the machine's effects are
-interpreted by ``_carry_out`` in one ``match``. Nothing here decides: the rules are in ``turn/rules.py`` and
+interpreted by ``_carry_out`` in one ``match``. Nothing here decides: the rules are in ``turn/`` and in
 ``realtime/session.py``. Everything runs on the event loop.
 """
 

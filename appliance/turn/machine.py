@@ -2,7 +2,8 @@
 
 How to read it. ``TABLE`` at the end has one entry for every pair of a state and a thing that can happen: a ``Rule``
 (what is done, where it leads) or an ``Ignored`` with the reason. Nothing outside names a next state. The rules are
-functions in ``rules.py``; each returns the next state, and ``to`` in the table lists all states it may return.
+functions in ``rules.py`` and ``answers.py``; each returns the next state, and ``to`` in the table lists all states it
+may return.
 
 A turn in one paragraph. A press, or in ``open`` a voice, opens a turn: what the microphone hears is kept
 (``BeginUtterance``) and may leave once it is certain that a person talks (``OpenUplink``). A release, a second tap or
@@ -18,7 +19,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from . import rules
+from . import answers, rules
 from . import vocabulary as v
 from .conversation import Conversation
 from .vocabulary import Deadline, State
@@ -81,9 +82,9 @@ TABLE: Final[Mapping[State, Mapping[type[v.Event] | Deadline, Rule | Ignored]]] 
         v.LinkFailed: Rule(rules.link_failed, (_R,)),
         v.SpeechBegan: Rule(rules.speech_began, (_L,)),
         v.SpeechEnded: Rule(rules.speech_ended_listening, (_L, _W, _P, _R, _E)),
-        v.ReplyBegan: Rule(rules.reply_began, (_L, _W)),
-        v.ReplyAudio: Rule(rules.reply_audio, (_L,)),
-        v.ReplyEnded: Rule(rules.reply_ended, (_L,)),
+        v.ReplyBegan: Rule(answers.reply_began, (_L, _W)),
+        v.ReplyAudio: Rule(answers.reply_audio, (_L,)),
+        v.ReplyEnded: Rule(answers.reply_ended, (_L,)),
         v.ReplyAudible: _NOT_PLAYING,
         v.PlaybackProgress: _NOT_PLAYING,
         v.ReplyDrained: _NOT_PLAYING,
@@ -109,9 +110,9 @@ TABLE: Final[Mapping[State, Mapping[type[v.Event] | Deadline, Rule | Ignored]]] 
         v.LinkFailed: Rule(rules.link_failed, (_R,)),
         v.SpeechBegan: Rule(rules.speech_began, (_S,)),
         v.SpeechEnded: Rule(rules.speech_ended, (_S,)),
-        v.ReplyBegan: Rule(rules.reply_began, (_S,)),
-        v.ReplyAudio: Rule(rules.reply_audio, (_S,)),
-        v.ReplyEnded: Rule(rules.reply_ended, (_S,)),
+        v.ReplyBegan: Rule(answers.reply_began, (_S,)),
+        v.ReplyAudio: Rule(answers.reply_audio, (_S,)),
+        v.ReplyEnded: Rule(answers.reply_ended, (_S,)),
         v.ReplyAudible: _NOT_PLAYING,
         v.PlaybackProgress: _NOT_PLAYING,
         v.ReplyDrained: _NOT_PLAYING,
@@ -135,13 +136,13 @@ TABLE: Final[Mapping[State, Mapping[type[v.Event] | Deadline, Rule | Ignored]]] 
         v.LinkFailed: Rule(rules.link_failed, (_R,)),
         v.SpeechBegan: Rule(rules.speech_began, (_W, _L)),
         v.SpeechEnded: Rule(rules.speech_ended, (_W,)),
-        v.ReplyBegan: Rule(rules.reply_began, (_W,)),
-        v.ReplyAudio: Rule(rules.reply_audio, (_W, _P)),
-        v.ReplyEnded: Rule(rules.reply_ended, (_W, _P, _R, _E)),
+        v.ReplyBegan: Rule(answers.reply_began, (_W,)),
+        v.ReplyAudio: Rule(answers.reply_audio, (_W, _P)),
+        v.ReplyEnded: Rule(answers.reply_ended, (_W, _P, _R, _E)),
         v.ReplyAudible: _NOT_PLAYING,
         v.PlaybackProgress: _NOT_PLAYING,
         v.ReplyDrained: _NOT_PLAYING,
-        v.ToolsFinished: Rule(rules.tools_finished, (_W,)),
+        v.ToolsFinished: Rule(answers.tools_finished, (_W,)),
         v.MicrophoneReady: _FACT,
         v.MicrophoneLost: _KEPT,
         **dict.fromkeys(Deadline, _UNARMED),
@@ -150,8 +151,8 @@ TABLE: Final[Mapping[State, Mapping[type[v.Event] | Deadline, Rule | Ignored]]] 
         Deadline.HOLD_WARNING: Ignored("the person has finished; nothing to warn of"),
         Deadline.ANSWER: Rule(rules.no_answer, (_R, _L)),
         Deadline.NUDGE: Rule(rules.nudge, (_W,)),
-        Deadline.SETTLE: Rule(rules.settled, (_W, _P, _R, _E)),
-        Deadline.TOOL_REPLY: Rule(rules.no_continuation, (_W,)),
+        Deadline.SETTLE: Rule(answers.settled, (_W, _P, _R, _E)),
+        Deadline.TOOL_REPLY: Rule(answers.no_continuation, (_W,)),
     },
     _P: {
         v.Press: Rule(rules.press_speaking, (_L, _R, _E)),
@@ -166,18 +167,18 @@ TABLE: Final[Mapping[State, Mapping[type[v.Event] | Deadline, Rule | Ignored]]] 
         v.LinkFailed: Rule(rules.link_lost_speaking, (_P, _R, _E)),
         v.SpeechBegan: Rule(rules.speech_began_speaking, (_L, _W)),
         v.SpeechEnded: Rule(rules.speech_ended, (_P,)),
-        v.ReplyBegan: Rule(rules.reply_began, (_P,)),
-        v.ReplyAudio: Rule(rules.reply_audio, (_P,)),
-        v.ReplyEnded: Rule(rules.reply_ended, (_P, _W, _R, _E)),
-        v.ReplyAudible: Rule(rules.audible, (_P,)),
-        v.PlaybackProgress: Rule(rules.progress, (_P,)),
-        v.ReplyDrained: Rule(rules.drained, (_P, _W, _R, _E)),
-        v.ToolsFinished: Rule(rules.tools_finished, (_P, _R)),
+        v.ReplyBegan: Rule(answers.reply_began, (_P,)),
+        v.ReplyAudio: Rule(answers.reply_audio, (_P,)),
+        v.ReplyEnded: Rule(answers.reply_ended, (_P, _W, _R, _E)),
+        v.ReplyAudible: Rule(answers.audible, (_P,)),
+        v.PlaybackProgress: Rule(answers.progress, (_P,)),
+        v.ReplyDrained: Rule(answers.drained, (_P, _W, _R, _E)),
+        v.ToolsFinished: Rule(answers.tools_finished, (_P, _R)),
         v.MicrophoneReady: _FACT,
         v.MicrophoneLost: _KEPT,
         **dict.fromkeys(Deadline, _UNARMED),
-        Deadline.TOOL_REPLY: Rule(rules.no_continuation, (_P,)),
-        Deadline.PROGRESS: Rule(rules.stalled, (_R,)),
+        Deadline.TOOL_REPLY: Rule(answers.no_continuation, (_P,)),
+        Deadline.PROGRESS: Rule(answers.stalled, (_R,)),
     },
     _E: {
         v.Press: Rule(rules.press_ready, (_L,)),

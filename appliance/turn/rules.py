@@ -1,14 +1,15 @@
 """The rules of the turn machine: what is done when something happens, and which state follows.
 
 Each rule takes the conversation, the event (None for a deadline) and the time, and returns the next state.
-``machine.py`` says which rule serves which state. "Ruling" is the project's numbered decision that the README's "How
-it behaves" repeats.
+``machine.py`` says which rule serves which state. Those of replies and tools stand in ``answers.py``. "Ruling" is the
+project's numbered decision that the README's "How it behaves" repeats.
 """
 
 from __future__ import annotations
 
+from . import answers
 from . import vocabulary as v
-from .conversation import Conversation, Reply
+from .conversation import Conversation
 from .vocabulary import Deadline, Mode, Outcome, Sound, State
 
 # ------------------------------------------------------------ the person
@@ -58,7 +59,7 @@ def release_listening(c: Conversation, event: v.Release, now_s: float) -> State:
         return end_utterance(c, event.at_s, now_s)
     if turn.service_spoke and not turn.in_speech:
         # The service ended the turn while the finger was still down.
-        return service_ended(c, now_s)
+        return answers.service_ended(c, now_s)
     return State.LISTENING
 
 
@@ -83,7 +84,7 @@ def press_pending(c: Conversation, event: v.Press, now_s: float) -> State:
 
 def release_pending(c: Conversation, event: v.Release, now_s: float) -> State:
     c.cancel(Deadline.LONG_PRESS)
-    return proceed(c, now_s)
+    return answers.proceed(c, now_s)
 
 
 def long_press(c: Conversation, _: None, now_s: float) -> State:
@@ -144,7 +145,7 @@ def hold_too_long(c: Conversation, _: None, now_s: float) -> State:
 
 def live_too_long(c: Conversation, _: None, now_s: float) -> State:
     """The service ended the turn but has not answered: what the microphone hears since is not kept for ever."""
-    end_live(c, now_s)
+    answers.end_live(c, now_s)
     return State.WAITING
 
 
@@ -167,7 +168,7 @@ def utterance_sent(c: Conversation, _: v.UtteranceSent, now_s: float) -> State:
     if turn.reply is None:
         tell_the_end(c, now_s)
     c.state = State.WAITING
-    return proceed(c, now_s)
+    return answers.proceed(c, now_s)
 
 
 def sending_listening(c: Conversation, event: v.SendingProgress, now_s: float) -> State:
@@ -275,182 +276,8 @@ def speech_ended(c: Conversation, _: v.SpeechEnded, now_s: float) -> State:
 def speech_ended_listening(c: Conversation, event: v.SpeechEnded, now_s: float) -> State:
     speech_ended(c, event, now_s)
     if c.turn.service_ends and not c.button_down:
-        return service_ended(c, now_s)
+        return answers.service_ended(c, now_s)
     return State.LISTENING
-
-
-def service_ended(c: Conversation, now_s: float) -> State:
-    """The service's turn detection ended a tapped turn; the microphone stays live until the reply sounds (ruling 6)."""
-    turn = c.turn
-    turn.sent_s = now_s
-    turn.end_noticed = True
-    c.cancel(Deadline.NO_SPEECH)
-    c.set(Deadline.ANSWER, now_s + c.settings.answer_s)
-    c.state = State.WAITING
-    return proceed(c, now_s)
-
-
-# ------------------------------------------------------------ replies
-
-
-def reply_began(c: Conversation, event: v.ReplyBegan, now_s: float) -> State:
-    turn = c.turn
-    turn.service_spoke = True
-    turn.awaiting_continuation = False
-    c.cancel(Deadline.NUDGE, Deadline.TOOL_REPLY, Deadline.NO_SPEECH)
-    if c.state is not State.SPEAKING and turn.playing:
-        # At most the newest reply is kept while none may sound.
-        c.do(v.DropReply())
-        turn.playing.clear()
-    turn.reply = Reply(event.response_id)
-    if c.state is State.LISTENING and turn.service_ends and not c.button_down:
-        return service_ended(c, now_s)
-    return c.state
-
-
-def reply_audio(c: Conversation, event: v.ReplyAudio, now_s: float) -> State:
-    turn = c.turn
-    if turn.reply is None or turn.reply.response_id != event.response_id:
-        return c.state
-    turn.reply.has_audio = True
-    turn.playing.add(event.response_id)
-    if c.state is State.WAITING:
-        c.do(v.StopSilence())
-        c.set(Deadline.ANSWER, now_s + c.settings.answer_s)
-        return proceed(c, now_s)
-    if c.state is State.SPEAKING:
-        c.set(Deadline.PROGRESS, now_s + c.settings.no_progress_s)
-    return c.state
-
-
-def reply_ended(c: Conversation, event: v.ReplyEnded, now_s: float) -> State:
-    turn = c.turn
-    reply = turn.reply
-    if reply is None or reply.response_id != event.response_id:
-        return c.state
-    reply.done = True
-    if event.status == "completed":
-        reply.calls = event.calls
-    elif event.status == "cancelled" and not reply.has_audio:
-        # The service changed its mind (it heard more speech); its next reply is the answer.
-        turn.reply = None
-        return c.state
-    return proceed(c, now_s)
-
-
-def proceed(c: Conversation, now_s: float) -> State:
-    """Go on with whatever ruling 2 held back: run tools, sound the reply, or end the turn."""
-    turn, state = c.turn, c.state
-    reply = turn.reply
-    if state not in (State.WAITING, State.SPEAKING) or reply is None:
-        return state
-    if state is State.WAITING:
-        if c.button_down or turn.sent_s is None:
-            return state
-        if now_s < turn.sent_s + c.settings.settle_s:
-            c.set(Deadline.SETTLE, turn.sent_s + c.settings.settle_s)
-            return state
-    if reply.done and reply.calls and not turn.tools_running:
-        if turn.ended_s is None:
-            end_live(c, now_s)
-        calls, reply.calls = reply.calls, ()
-        turn.tools_running = turn.tool_ran = True
-        c.do(v.StopSilence(), v.RunTools(calls))
-    if state is State.WAITING and turn.playing:
-        return sound_reply(c, now_s)
-    return end_if_complete(c, now_s)
-
-
-def sound_reply(c: Conversation, now_s: float) -> State:
-    turn = c.turn
-    if turn.ended_s is None:
-        end_live(c, now_s)
-    c.cancel(Deadline.ANSWER, Deadline.SETTLE, Deadline.NUDGE)
-    c.set(Deadline.PROGRESS, now_s + c.settings.no_progress_s)
-    c.do(v.StopSilence(), v.PlayReply())
-    return State.SPEAKING
-
-
-def end_live(c: Conversation, now_s: float) -> None:
-    c.turn.ended_s = now_s
-    c.cancel(Deadline.MAX_HOLD, Deadline.HOLD_WARNING)
-    c.do(v.EndUtterance(now_s))
-
-
-def end_if_complete(c: Conversation, now_s: float) -> State:
-    """WAITING or SPEAKING: end the turn when no audio is left to play and nothing more is expected."""
-    turn = c.turn
-    if turn.playing:
-        return State.SPEAKING if c.state is State.SPEAKING else State.WAITING
-    if turn.broken:
-        return c.close_turn(Outcome.LINK_LOST, Sound.SORRY)
-    if turn.tools_running or turn.awaiting_continuation or turn.reply is None or not turn.reply.done:
-        if c.state is State.SPEAKING:
-            c.cancel(Deadline.PROGRESS)
-            c.set(Deadline.ANSWER, now_s + c.settings.answer_s)
-            c.do(v.HoldReply())
-        return State.WAITING
-    if turn.heard or turn.tool_ran:
-        # A tool may be the whole answer ("louder", "goodbye"), with nothing left to say.
-        c.close_turn(Outcome.ANSWERED)
-        return c.expect_more(now_s)
-    return c.close_turn(Outcome.EMPTY_ANSWER, Sound.SORRY)
-
-
-def settled(c: Conversation, _: None, now_s: float) -> State:
-    return proceed(c, now_s)
-
-
-# ------------------------------------------------------------ playing
-
-
-def audible(c: Conversation, event: v.ReplyAudible, now_s: float) -> State:
-    if event.response_id not in c.turn.playing:
-        # Of a reply that was dropped while the report was on its way.
-        return State.SPEAKING
-    c.turn.heard = True
-    c.set(Deadline.PROGRESS, now_s + c.settings.no_progress_s)
-    return State.SPEAKING
-
-
-def progress(c: Conversation, _: v.PlaybackProgress, now_s: float) -> State:
-    c.set(Deadline.PROGRESS, now_s + c.settings.no_progress_s)
-    return State.SPEAKING
-
-
-def drained(c: Conversation, event: v.ReplyDrained, now_s: float) -> State:
-    if event.response_id not in c.turn.playing:
-        return State.SPEAKING
-    c.turn.heard = True
-    c.turn.playing.discard(event.response_id)
-    return end_if_complete(c, now_s)
-
-
-def stalled(c: Conversation, _: None, now_s: float) -> State:
-    return c.close_turn(Outcome.STALLED, Sound.SORRY)
-
-
-# ------------------------------------------------------------ tools
-
-
-def tools_finished(c: Conversation, event: v.ToolsFinished, now_s: float) -> State:
-    turn = c.turn
-    if not turn.tools_running:
-        return c.state
-    turn.tools_running = False
-    if turn.broken:
-        return end_if_complete(c, now_s)
-    turn.awaiting_continuation = True
-    c.do(v.SendToolOutputs(event.outputs))
-    c.set(Deadline.TOOL_REPLY, now_s + c.settings.tool_reply_s)
-    if c.state is State.WAITING:
-        c.set(Deadline.ANSWER, now_s + c.settings.answer_s)
-    return c.state
-
-
-def no_continuation(c: Conversation, _: None, now_s: float) -> State:
-    c.do(v.Nudge())
-    return c.state
 
 
 # ------------------------------------------------------------ the link
@@ -476,7 +303,7 @@ def link_lost(c: Conversation, _: v.LinkLost, now_s: float) -> State:
     if c.state is State.LISTENING:
         return State.LISTENING
     if turn.ended_s is None:
-        end_live(c, now_s)
+        answers.end_live(c, now_s)
     turn.sent_s = None
     c.cancel(Deadline.ANSWER, Deadline.NUDGE)
     c.set(Deadline.STALE, max((turn.ended_s or now_s) + c.settings.stale_s, now_s))
@@ -495,7 +322,7 @@ def link_lost_speaking(c: Conversation, _: v.LinkLost | v.LinkFailed, now_s: flo
     if turn.reply is not None:
         # Its session is gone: there is nothing left to cancel.
         turn.reply.done = True
-    return end_if_complete(c, now_s)
+    return answers.end_if_complete(c, now_s)
 
 
 def link_failed(c: Conversation, _: v.LinkFailed, now_s: float) -> State:
