@@ -10,7 +10,7 @@ from appliance.config_values import url_fault
 from appliance.toml_source import KeyPath
 
 if TYPE_CHECKING:
-    from appliance.config import Config
+    from appliance.config_tables import Config
 
 
 def contradictions(config: Config) -> Iterator[tuple[tuple[KeyPath, ...], str]]:

@@ -26,7 +26,7 @@ import socket
 from collections.abc import Generator, Iterator, Mapping
 from typing import Any, Final
 
-from appliance import config, last_good
+from appliance import config, config_tables, last_good
 from appliance.commands import recalled
 from appliance.errors import ConfigurationError, UnavailableError, UsageError
 
@@ -95,7 +95,7 @@ def _socket_path(args: argparse.Namespace) -> str:
     try:
         return config.load(args.config).control.socket_path
     except ConfigurationError:
-        return config.ControlSettings(socket="", captions=False).socket_path
+        return config_tables.ControlSettings(socket="", captions=False).socket_path
 
 
 def _history(args: argparse.Namespace) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Final, TextIO
 
-from appliance import config
+from appliance import config, config_tables
 from appliance.errors import UsageError
 from appliance.turn.lights import Pattern
 
@@ -83,12 +83,14 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-async def walk(patterns: Sequence[Pattern], seconds: float, settings: config.PanelSettings, drawing: Drawing) -> None:
+async def walk(
+    patterns: Sequence[Pattern], seconds: float, settings: config_tables.PanelSettings, drawing: Drawing
+) -> None:
     """Show each on the LED of ``settings`` while it is drawn."""
     from appliance.edge.panel import Panel
 
     # Only the light: whatever else is wired may stay with a daemon that runs.
-    none = config.ContactSettings(0, "up")
+    none = config_tables.ContactSettings(0, "up")
     panel = Panel(replace(settings, button=none, mute=none), lambda down, at_s, source: None)
     light = asyncio.create_task(panel.run())
     try:

@@ -14,7 +14,7 @@ from pathlib import Path
 import evdev
 import pytest
 
-from appliance.config import KeySettings
+from appliance.config_tables import KeySettings
 from appliance.edge import keys
 from appliance.edge.keys import SOURCE, InputDevice, Keys
 

@@ -18,7 +18,7 @@ from gpiozero import Device
 from gpiozero.pins.mock import MockFactory, MockPin, MockPWMPin
 
 from appliance import config
-from appliance.config import ContactSettings, LedSettings, PanelSettings
+from appliance.config_tables import ContactSettings, LedSettings, PanelSettings
 from appliance.edge import panel as panel_module
 from appliance.edge.panel import ACKNOWLEDGE_PAUSE_S, ACKNOWLEDGE_S, MOST_EDGES, Light, Panel
 from appliance.turn.lights import GLOW, Pattern

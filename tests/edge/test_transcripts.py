@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from appliance import config
-from appliance.config import TranscriptSettings
+from appliance.config_tables import TranscriptSettings
 from appliance.edge.transcripts import Transcripts
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance import config, key_names
+from appliance import config, config_tables, key_names
 from appliance.errors import ConfigurationError, UnavailableError
 
 
@@ -62,4 +62,4 @@ def test_the_configuration_names_the_line(tmp_path: Path) -> None:
 
 def test_neither_a_button_nor_a_key_is_fine() -> None:
     panel = config.load("/dev/null", {"panel.button.gpio": 0}).panel
-    assert panel.key == config.KeySettings("", "KEY_ENTER")
+    assert panel.key == config_tables.KeySettings("", "KEY_ENTER")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.config import TranscriptSettings
+from appliance.config_tables import TranscriptSettings
 from appliance.edge.transcripts import Transcripts
 from appliance.ledger import Ledger
 from appliance.turn.allowance import Allowance

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Final
 
-from appliance.config import ContactSettings, PanelSettings
+from appliance.config_tables import ContactSettings, PanelSettings
 from appliance.edge import pins
 from appliance.edge.keys import Keys
 from appliance.edge.panel import Panel

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from appliance import config
-from appliance.config import Config, CredentialSettings
+from appliance.config_tables import Config, CredentialSettings
 from appliance.edge import credentials
 from appliance.errors import ConfigurationError, CredentialError
 

@@ -14,7 +14,7 @@ from appliance.audio.earcons import Earcon, earcon
 from appliance.audio.levels import SILENCE_DBFS
 from appliance.audio.player import Player
 from appliance.audio.ring import Ring
-from appliance.config import MicrophoneSettings, SpeakerSettings
+from appliance.config_tables import MicrophoneSettings, SpeakerSettings
 
 from .finding import Finding, fault, ok, skipped, warning
 

@@ -17,7 +17,7 @@ from appliance.audio.levels import SILENCE_DBFS
 from appliance.commands.checks import bundle, machine, panel, running, setup, sound
 from appliance.commands.checks.finding import Finding, Verdict, exit_code, fault, ok, skipped, warning
 from appliance.commands.checks.machine import Machine, Unit
-from appliance.config import CredentialSettings
+from appliance.config_tables import CredentialSettings
 from appliance.errors import UnavailableError
 from appliance.turn.lights import Pattern
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance import cli, config, key_names
+from appliance import cli, config, config_tables, key_names
 from appliance.commands.keys import NONE, Watch
 from appliance.edge import keys
 from appliance.errors import UnavailableError
@@ -101,7 +101,7 @@ async def test_it_shows_what_is_pressed_and_the_lines_to_write(
         file = tmp_path / "config.toml"
         file.write_text("\n".join(lines[5:]))
         assert tomllib.loads(file.read_text()) == {"panel": {"key": {"device": "1209:b0c5", "key": "KEY_F13"}}}
-        assert config.load(file).panel.key == config.KeySettings("1209:b0c5", "KEY_F13")
+        assert config.load(file).panel.key == config_tables.KeySettings("1209:b0c5", "KEY_F13")
         shown = len(lines)
         box.send(1, 200.0)
         box.send(0, 200.5)
