@@ -42,6 +42,7 @@ from appliance.history import History
 from appliance.kinds import Kind, entry
 from appliance.ledger import DAY_S, Ledger
 from appliance.part_settings import link_settings, restraint_settings, retry_times, session_settings, turn_settings
+from appliance.parts import Parts, Times
 from appliance.realtime.policy import Policy
 from appliance.reports import Reports
 from appliance.sounds import Sounds
@@ -49,7 +50,7 @@ from appliance.turn import vocabulary as v
 from appliance.turn.allowance import Allowance
 from appliance.turn.lights import Conditions
 from appliance.turn.machine import Machine
-from appliance.turns import Parts, Times, Turns
+from appliance.turns import Turns
 
 log = logging.getLogger(__name__)
 

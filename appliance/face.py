@@ -15,9 +15,10 @@ from appliance.buttons import Buttons
 from appliance.edge.link import LinkState
 from appliance.edge.panel import Panel
 from appliance.hands_free import HandsFree
+from appliance.parts import Parts
 from appliance.turn import vocabulary as v
 from appliance.turn.lights import Conditions, Fault, Pattern, arbiter
-from appliance.turns import Parts, Turns
+from appliance.turns import Turns
 
 TWO_FLASHES_S: Final = 2.5
 """One cycle of the microphone's fault: two flashes and their pause (``turn/lights.py``)."""

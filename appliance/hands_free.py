@@ -19,9 +19,10 @@ from appliance.audio.ring import Ring
 from appliance.edge.link import LinkState
 from appliance.kinds import Kind, entry
 from appliance.logs import Repeats
+from appliance.parts import Parts
 from appliance.turn import vocabulary as v
 from appliance.turn.restraint import Restraint, RestraintSettings
-from appliance.turns import Parts, Turns
+from appliance.turns import Turns
 
 log = logging.getLogger(__name__)
 
@@ -139,7 +140,7 @@ class HandsFree:
             return
         self._said_s = now_s
         self._repeats.log(logging.WARNING, line, now_s, entry(Kind.SPOKEN_IN_VAIN))
-        self._turns.excuse(refused=refused)
+        self._turns.voice.excuse(refused=refused)
 
     def _pressed(self) -> None:
         """Somebody is about to press."""
@@ -169,7 +170,7 @@ class HandsFree:
             line = "resting for %.0f s: %s a press ends the rest at once"
             log.warning(line, rest_s, why, extra=entry(Kind.ROOM_TALKS))
             self._turns.end_conversation()
-            self._turns.excuse(refused=False)
+            self._turns.voice.excuse(refused=False)
 
     def _rest_s(self) -> float:
         return max(self.rest_s, self._parts.ledger.rest_s(_now_s()))

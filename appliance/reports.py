@@ -16,10 +16,11 @@ from appliance.edge import link
 from appliance.kinds import Kind, entry
 from appliance.logs import Repeats
 from appliance.outages import Outages
+from appliance.parts import Parts
 from appliance.realtime import session as rt
 from appliance.realtime.retry import Class, Verdict, What
 from appliance.turn import vocabulary as v
-from appliance.turns import Parts, Turns
+from appliance.turns import Turns
 
 log = logging.getLogger(__name__)
 
@@ -132,14 +133,14 @@ class Reports:
             case mic.MicrophoneOpened(name, hz, channels, note, level_note):
                 plural = "" if channels == 1 else "s"
                 self._microphone.opened(f"{name}, {hz} Hz, {channels} channel{plural}", (note, level_note), _now_s())
-                self._turns.microphone_gone = False
+                self._turns.voice.microphone_gone = False
                 self._turns.happens(v.MicrophoneReady())
             case mic.MicrophoneLost(reason):
                 self._microphone.lost(reason, _now_s())
-                self._turns.microphone_gone = True
+                self._turns.voice.microphone_gone = True
                 self._turns.happens(v.MicrophoneLost())
             case mic.MicrophoneClosed():
-                self._turns.microphone_gone = False
+                self._turns.voice.microphone_gone = False
                 self._turns.happens(v.MicrophoneLost())
             case mic.MicrophoneHole(lost_s):
                 if lost_s >= HOLE_WORTH_A_LINE_S:

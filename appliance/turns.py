@@ -11,27 +11,17 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final
 
 from appliance.audio.format import s_from_frames
-from appliance.audio.microphone import Microphone
-from appliance.audio.player import Player
-from appliance.audio.speaker import Speaker
-from appliance.audio.uplink import Uplink
-from appliance.audio.utterance import Utterance
-from appliance.edge import link
-from appliance.edge.tools import Tools
 from appliance.figures import TurnFigures
 from appliance.kinds import Kind, entry
-from appliance.ledger import Ledger
 from appliance.logs import Repeats
-from appliance.realtime import advice
+from appliance.own_voice import OwnVoice
+from appliance.parts import Parts, Times
 from appliance.realtime import session as rt
-from appliance.sounds import Sounds
 from appliance.turn import clips
 from appliance.turn import vocabulary as v
-from appliance.turn.machine import Machine
 
 log = logging.getLogger(__name__)
 
@@ -41,39 +31,6 @@ PROGRESS_S: Final = 1.0
 SILENCE_RETRY_S: Final = 0.01
 """How soon the writer is asked again for zeros that it has not taken: far below the pace of the zeros themselves."""
 
-EARCON_MASK_S: Final = 0.1
-"""Nobody answers a sound sooner than this after the press that makes it; the listening earcon, 50 ms long and some 45
-ms on its way through host and card (measured), is over by then."""
-
-
-@dataclass(frozen=True, slots=True)
-class Times:
-    """The lengths that belong to sound rather than to turns, in seconds; values and reasons in ``default.toml``."""
-
-    pre_roll_s: float
-    echo_tail_s: float
-    idle_s: float
-    """Kept of what the microphone hears while nobody speaks: the pre-roll of a press that is looked at a little
-    late."""
-    pending_s: float
-    """The same while an answer is awaited: so late is it certain that a press is a hold, whose words count."""
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What turns are made with."""
-
-    machine: Machine
-    link: link.Link
-    uplink: Uplink
-    utterance: Utterance
-    player: Player
-    microphone: Microphone
-    speaker: Speaker
-    tools: Tools
-    ledger: Ledger
-    sounds: Sounds
-
 
 class Turns:
     """One box's conversation with its parts. ``publish`` is told, as plain data, what clients may watch."""
@@ -82,13 +39,13 @@ class Turns:
         self._parts = parts
         self._times = times
         self._publish = publish
+        self.voice = OwnVoice(parts, times)
+        """What the box says of its turns."""
         self._pending: deque[v.Event] = deque()
         self._busy = False
         self._timer: asyncio.TimerHandle | None = None
         self._playback_timer: asyncio.TimerHandle | None = None
         self._closed = False
-        self._by_voice = False
-        """A voice opened the present turn, or the last one, and nobody has pressed since."""
         self._tool_task: asyncio.Task[None] | None = None
         self._underruns = 0
         self._repeats = Repeats(log)
@@ -100,8 +57,6 @@ class Turns:
         """Turns that have ended."""
         self.warning = False
         """The button has been held nearly too long: the light warns."""
-        self.microphone_gone = False
-        """It was there, or should have been; one that is switched off is not gone."""
         self.on_change: Callable[[], None] = lambda: None
         """Called after anything happened."""
         self.on_press: Callable[[], None] = lambda: None
@@ -150,11 +105,6 @@ class Turns:
             self._parts.sounds.say(clips.Clip.WAIT, v.Sound.SORRY)
             self.on_change()
 
-    def excuse(self, *, refused: bool) -> None:
-        """Tell a room in which somebody spoke why it was in vain. ``refused``: by the service; else it is a rest."""
-        clip = (self._advice() or clips.Clip.CALL) if refused else clips.Clip.WAIT
-        self._parts.sounds.say(clip, None, unasked=True)
-
     def end_conversation(self) -> None:
         """The session is closed when this turn is over, its last words heard. A press before that takes it back: the
         person goes on."""
@@ -165,7 +115,7 @@ class Turns:
         if self._closed:
             return
         if isinstance(event, v.GateOpened | v.Press):
-            self._by_voice = isinstance(event, v.GateOpened)
+            self.voice.unasked = isinstance(event, v.GateOpened)
         self._pending.append(event)
         if self._busy:
             return
@@ -249,7 +199,7 @@ class Turns:
             case v.ResumeUtterance(at_s):
                 self.warning = False
                 parts.utterance.resume(at_s - self._times.pre_roll_s)
-                self._end_clip()
+                self.voice.make_way()
                 parts.utterance.not_before(parts.speaker.audible_until_s + self._times.echo_tail_s)
             case v.EndUtterance(at_s):
                 if self.figures.ended_s is None or parts.machine.state is v.State.SENDING:
@@ -264,7 +214,7 @@ class Turns:
                 parts.utterance.cut()
                 parts.link.kick()
             case v.OpenUplink():
-                self._end_clip()
+                self.voice.make_way()
                 parts.uplink.open()
                 parts.link.kick()
             case v.StartSilence():
@@ -287,7 +237,7 @@ class Turns:
             case v.AbortTools():
                 self._abort_tools()
             case v.PlayEarcon(sound, ended):
-                self._sound(sound, ended)
+                self.voice.sound(sound, ended)
             case v.WarnLongHold():
                 self.warning = True
             case v.HintHold():
@@ -361,46 +311,6 @@ class Turns:
             self.happens(v.PlaybackProgress())
         self._heard_s = heard_s
         self._playback_timer = asyncio.get_running_loop().call_later(PROGRESS_S, self._watch_playback)
-
-    def _sound(self, sound: v.Sound, ended: v.Outcome | None) -> None:
-        """A tone, or where there is something to be done, the words that say so."""
-        parts = self._parts
-        clip = None
-        if ended is not None:
-            clip = clips.of_turn(ended, self._advice(), microphone_gone=self.microphone_gone)
-        elif sound is v.Sound.ERROR:
-            clip = clips.of_press(muted=parts.microphone.is_closed, microphone_gone=self.microphone_gone)
-        if clip is not None:
-            parts.sounds.say(clip, sound, unasked=self._by_voice)
-            return
-        length_s = parts.sounds.tone(sound)
-        if sound is v.Sound.LISTENING and length_s:
-            # The microphone is live already: zeros take the place of our own sound, so that it is never taken for
-            # speech; but what is said from EARCON_MASK_S after the press on is never touched.
-            end_s = parts.speaker.audible_until_s
-            begin_s, last_s = end_s - length_s, self.figures.pressed_s + EARCON_MASK_S
-            if begin_s < last_s:
-                parts.utterance.mask(begin_s, min(end_s, last_s))
-
-    def _advice(self) -> clips.Clip | None:
-        """What the connection's last failure asks for; None: it has not failed."""
-        policy = self._parts.link.policy
-        if policy.verdict is None:
-            return None
-        shown = policy.fault(self._now_s()) is not None
-        return clips.Clip(advice.of(policy.verdict, shown=shown).value)
-
-    def _end_clip(self) -> None:
-        """What is said from now on may leave: a clip ends, and neither it nor its echo is sent.
-
-        In ``hold`` that is not before the press has proved to be one, so that who taps at the button in haste hears
-        the hint to its end. And a press that the link is about to refuse unheard leaves the clip as it is, for it says
-        why.
-        """
-        parts = self._parts
-        if parts.sounds.saying and not parts.link.refuses:
-            parts.sounds.hush()
-            parts.utterance.not_before(parts.speaker.audible_until_s + self._times.echo_tail_s)
 
     async def _run_tools(self, calls: tuple[v.ToolCall, ...]) -> None:
         try:

@@ -1,0 +1,74 @@
+"""What the box says of a turn: a tone, or where there is something to be done, the words for it; and how its own sound
+is kept out of what the person says. On the event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from appliance.parts import Parts, Times
+from appliance.realtime import advice
+from appliance.turn import clips
+from appliance.turn import vocabulary as v
+
+EARCON_MASK_S: Final = 0.1
+"""Nobody answers a sound sooner than this after the press that makes it; the listening earcon, 50 ms long and some 45
+ms on its way through host and card (measured), is over by then."""
+
+
+class OwnVoice:
+    """Of one box's turns."""
+
+    def __init__(self, parts: Parts, times: Times) -> None:
+        self._parts = parts
+        self._times = times
+        self.unasked = False
+        """A voice opened the present turn, or the last one, and nobody has pressed since."""
+        self.microphone_gone = False
+        """It was there, or should have been; one that is switched off is not gone."""
+
+    def excuse(self, *, refused: bool) -> None:
+        """Tell a room in which somebody spoke why it was in vain. ``refused``: by the service; else it is a rest."""
+        clip = (self._advice() or clips.Clip.CALL) if refused else clips.Clip.WAIT
+        self._parts.sounds.say(clip, None, unasked=True)
+
+    def sound(self, sound: v.Sound, ended: v.Outcome | None) -> None:
+        """A tone, or where there is something to be done, the words that say so."""
+        parts = self._parts
+        clip = None
+        if ended is not None:
+            clip = clips.of_turn(ended, self._advice(), microphone_gone=self.microphone_gone)
+        elif sound is v.Sound.ERROR:
+            clip = clips.of_press(muted=parts.microphone.is_closed, microphone_gone=self.microphone_gone)
+        if clip is not None:
+            parts.sounds.say(clip, sound, unasked=self.unasked)
+            return
+        length_s = parts.sounds.tone(sound)
+        if sound is v.Sound.LISTENING and length_s:
+            # The microphone is live already: zeros take the place of our own sound, so that it is never taken for
+            # speech; but what is said from EARCON_MASK_S after the press on is never touched.
+            end_s = parts.speaker.audible_until_s
+            begin_s, last_s = end_s - length_s, parts.ledger.figures.pressed_s + EARCON_MASK_S
+            if begin_s < last_s:
+                parts.utterance.mask(begin_s, min(end_s, last_s))
+
+    def _advice(self) -> clips.Clip | None:
+        """What the connection's last failure asks for; None: it has not failed."""
+        policy = self._parts.link.policy
+        if policy.verdict is None:
+            return None
+        shown = policy.fault(asyncio.get_running_loop().time()) is not None
+        return clips.Clip(advice.of(policy.verdict, shown=shown).value)
+
+    def make_way(self) -> None:
+        """What is said from now on may leave: a clip ends, and neither it nor its echo is sent.
+
+        In ``hold`` that is not before the press has proved to be one, so that who taps at the button in haste hears
+        the hint to its end. And a press that the link is about to refuse unheard leaves the clip as it is, for it says
+        why.
+        """
+        parts = self._parts
+        if parts.sounds.saying and not parts.link.refuses:
+            parts.sounds.hush()
+            parts.utterance.not_before(parts.speaker.audible_until_s + self._times.echo_tail_s)
