@@ -59,7 +59,7 @@ class History:
         self._changes.append((now.boot, round(now.uptime_s, 1), state, link, light))
 
     def count(self, now: Moment, cause: str) -> None:
-        """``cause`` (a short name, one of some fifty) has happened."""
+        """``cause`` (a short name, one of some seventy) has happened."""
         self.passed(now)
         (self._of(now.day) if now.day else self._waiting)[cause] += 1
 

@@ -63,12 +63,20 @@ class Memory:
         counter = CauseCounter(self._recorder, _cause, asyncio.get_running_loop())
         logging.getLogger().addHandler(counter)
         task = asyncio.create_task(self._recorder.run(), name="history")
+        task.add_done_callback(_say_if_failed)
         try:
             yield
         finally:
             logging.getLogger().removeHandler(counter)
             task.cancel()
             await asyncio.wait([task])
+
+
+def _say_if_failed(task: asyncio.Task[None]) -> None:
+    """A box can be talked with that remembers nothing; but that it does not is said."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        line = "the history is no longer kept: %s: %s"
+        log.error(line, type(error).__name__, error, exc_info=error, extra=entry(Kind.FAULT_OF_OURS))
 
 
 def _cause(record: logging.LogRecord) -> str | None:

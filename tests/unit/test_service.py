@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from appliance import last_good
 from appliance.daemon import Daemon
 from appliance.edge.notify import Nobody
 from appliance.memory import Memory
+from appliance.recorder import Recorder
 from appliance.service import Service
 from appliance.turn import vocabulary as v
 
@@ -68,3 +71,17 @@ async def test_a_mistake_calls_off_what_waited_for_the_end_of_a_turn(tmp_path: P
     rig.box.turns.close()
     rig.box.buttons.close()
     rig.box.face.close()
+
+
+async def test_a_history_that_ends_by_a_fault_does_not_end_in_silence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def fails(recorder: Recorder) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(Recorder, "run", fails)
+    rig = Rig(tmp_path)
+    async with rig.memory.recording():
+        while not caplog.records:
+            await asyncio.sleep(0)
+    assert "the history is no longer kept: RuntimeError: can't start new thread" in caplog.text
