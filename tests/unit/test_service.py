@@ -76,12 +76,14 @@ async def test_a_mistake_calls_off_what_waited_for_the_end_of_a_turn(tmp_path: P
 async def test_a_history_that_ends_by_a_fault_does_not_end_in_silence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    begun = asyncio.Event()
+
     async def fails(recorder: Recorder) -> None:
+        begun.set()
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(Recorder, "run", fails)
     rig = Rig(tmp_path)
     async with rig.memory.recording():
-        while not caplog.records:
-            await asyncio.sleep(0)
+        await begun.wait()
     assert "the history is no longer kept: RuntimeError: can't start new thread" in caplog.text
