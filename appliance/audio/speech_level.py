@@ -65,7 +65,7 @@ class SpeechLevel:
             )
         if self._loudest_dbfs < QUIET_DBFS:
             return (
-                f"the speech is too quiet: {self._loudest_dbfs:.0f} dBFS at its loudest; "
+                f"too quiet, or nobody spoke: {self._loudest_dbfs:.0f} dBFS at its loudest; "
                 "raise microphone.capture_percent, or speak closer to the microphone"
             )
         return ""

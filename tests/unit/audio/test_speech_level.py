@@ -20,7 +20,13 @@ def level(amplitude: float, seconds: float = 1.0) -> SpeechLevel:
 
 @pytest.mark.parametrize(
     ("amplitude", "said"),
-    [(30_000, "too loud: 2"), (3_000, ""), (1_000, ""), (100, "too quiet: -50 dBFS"), (0, "muted or dead")],
+    [
+        (30_000, "too loud: 2"),
+        (3_000, ""),
+        (1_000, ""),
+        (100, "too quiet, or nobody spoke: -50 dBFS"),
+        (0, "muted or dead"),
+    ],
 )
 def test_the_verdict(amplitude: float, said: str) -> None:
     judged = level(amplitude)
