@@ -45,8 +45,9 @@ TURN_LIMIT_S = 75.0
 SETTLE_S = 0.2
 """After the last command, before descriptors are counted."""
 
-SORRY_S = 0.6
-"""Nobody speaks while the box says sorry, and what is said then is not sent (half duplex): the earcon, and its echo."""
+TONE_S, CLIP_S = 0.6, 4.5
+"""Nobody speaks into what the box itself says, and what is said then is not sent (half duplex): after an answered
+question there is at most a tone, after any other a clip of up to 4 s, and their echo."""
 
 BARGE_IN_TO_SPEECH_S = 0.35
 """After a press that interrupts an answer: echo_tail_ms, what the card still plays, and people's 100 ms."""
@@ -112,7 +113,8 @@ class Soak:
                 )
         if trouble is None:
             await self._sample()
-        await asyncio.sleep(SORRY_S)
+        answered = all(each.outcome == Outcome.ANSWERED.value for each in self.run.asked[first:])
+        await asyncio.sleep(TONE_S if answered else CLIP_S)
 
     async def _strike(self, trouble: Trouble, after_s: float, lasts_s: float) -> None:
         await asyncio.sleep(after_s)
