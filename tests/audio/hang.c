@@ -39,7 +39,8 @@ static void *real(const char *function)
 /* Six arguments of a register each cover all four; Pa_OpenStream's seventh and eighth are on the stack. */
 long Pa_OpenStream(long a, long b, long c, double rate, long d, long e, long f, long g)
 {
-	hang_in("open");
+	/* The second argument says how to record, the third how to play; a host does one of them. */
+	hang_in(b != 0 ? "open-microphone" : "open-speaker");
 	return ((long (*)(long, long, long, double, long, long, long, long))real("Pa_OpenStream"))(
 		a, b, c, rate, d, e, f, g);
 }

@@ -104,7 +104,12 @@ async def test_while_it_runs(hang: Path, function: str, side: str, how: str) -> 
 @pytest.mark.parametrize(
     ("function", "side", "period_ms"),
     # A speaker with such long periods is closed, to be opened with shorter ones.
-    [("open", "microphone", 10), ("open", "speaker", 10), ("read", "microphone", 10), ("close", "speaker", 40)],
+    [
+        ("open-microphone", "microphone", 10),
+        ("open-speaker", "speaker", 10),
+        ("read", "microphone", 10),
+        ("close", "speaker", 40),
+    ],
 )
 async def test_while_it_is_opened(hang: Path, function: str, side: str, period_ms: int) -> None:
     (hang / "hang").write_text(f"{function} hangs")
