@@ -120,7 +120,10 @@ class Reports:
                 self._turns.happens(v.ReplyEnded(response_id, status, tool_calls))
             case rt.ServiceSaid(type_, code, message, harmless):
                 said = f"the service says: {message or 'an error without a text'} ({code or type_ or 'no code'})"
-                self._say(logging.DEBUG if harmless else logging.WARNING, said, Kind.SERVICE_SAYS, ERROR=code or type_)
+                level, which = logging.DEBUG if harmless else logging.WARNING, code or type_
+                # As in a close: the words may hold a request's number.
+                alike = (level, Kind.SERVICE_SAYS, which)
+                self._repeats.log(level, said, _now_s(), entry(Kind.SERVICE_SAYS, ERROR=which), alike=alike)
 
     def _end_replies(self) -> None:
         """Nothing more of any reply will arrive: what is here plays out."""

@@ -182,11 +182,6 @@ class Utterance:
         self._advance()
         return s_from_frames(sum(self._length(stretch) for stretch in self._stretches))
 
-    def age_s(self, now_s: float) -> float:
-        """Seconds since its end; 0 while it has none, or has it still before it."""
-        end_s = self._stretches[-1].end_s if self._stretches else None
-        return 0.0 if end_s is None else max(now_s - end_s, 0.0)
-
     # ------------------------------------------------------------ inside
 
     def _length(self, stretch: _Stretch) -> int:

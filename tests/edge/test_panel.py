@@ -15,13 +15,14 @@ from typing import Any
 
 import pytest
 from gpiozero import Device
-from gpiozero.pins.mock import MockFactory, MockPin, MockPWMPin
+from gpiozero.pins.mock import MockFactory, MockPin
 
 from appliance import config
 from appliance.config_tables import ContactSettings, LedSettings, PanelSettings
 from appliance.edge import panel as panel_module
 from appliance.edge.panel import ACKNOWLEDGE_PAUSE_S, ACKNOWLEDGE_S, MOST_EDGES, Light, Panel
 from appliance.turn.lights import GLOW, Pattern
+from tests.mock_pins import mock_pins
 
 BUTTON, LED, RED, GREEN, BLUE = 17, 27, 5, 6, 13
 
@@ -65,11 +66,8 @@ class Recorder:
 
 @pytest.fixture(autouse=True)
 def factory() -> Iterator[MockFactory]:
-    before, pins = Device.pin_factory, MockFactory(pin_class=MockPWMPin)
-    Device.pin_factory = pins
-    yield pins
-    pins.reset()
-    Device.pin_factory = before
+    with mock_pins() as mock:
+        yield mock
 
 
 def pin(number: int) -> MockPin:

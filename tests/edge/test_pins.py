@@ -22,6 +22,7 @@ from appliance.edge import pins
 from appliance.edge.contact import LOOK_S, MOST_EDGES, POLL_S, UNPROVEN_S, Contact
 from appliance.edge.panel import MUTE_SWITCH, Panel
 from appliance.turn.lights import Pattern
+from tests.mock_pins import mock_pins
 
 from .test_panel import BUTTON, LED, Recorder, armed_timers, pin, running, settings, until
 
@@ -62,12 +63,9 @@ class FailingPin(MockPWMPin):  # type: ignore[misc]
 
 @pytest.fixture(autouse=True)
 def factory() -> Iterator[MockFactory]:
-    before, mock = Device.pin_factory, MockFactory(pin_class=MockPWMPin)
-    Device.pin_factory = mock
     FailingPin.chip_is_there = True
-    yield mock
-    mock.reset()
-    Device.pin_factory = before
+    with mock_pins() as mock:
+        yield mock
 
 
 def lines(caplog: pytest.LogCaptureFixture, level: int = logging.INFO) -> list[str]:

@@ -13,13 +13,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from gpiozero import Device
-from gpiozero.pins.mock import MockFactory, MockPWMPin
+from gpiozero.pins.mock import MockFactory
 
 from appliance.buttons import Buttons
 from appliance.edge import contact, keys, panel
 from appliance.turn.vocabulary import State
 from tests.edge.button_box import Box, Ports
+from tests.mock_pins import mock_pins
 
 from .test_turns import Bench, on_bench
 
@@ -118,11 +118,8 @@ longer than silence is listened to."""
 
 @pytest.fixture
 def factory() -> Iterator[MockFactory]:
-    before, mock = Device.pin_factory, MockFactory(pin_class=MockPWMPin)
-    Device.pin_factory = mock
-    yield mock
-    mock.reset()
-    Device.pin_factory = before
+    with mock_pins() as mock:
+        yield mock
 
 
 @contextlib.asynccontextmanager

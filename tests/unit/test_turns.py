@@ -273,6 +273,7 @@ def test_a_network_that_flaps_every_second_for_an_hour_writes_under_two_hundred_
             await asyncio.sleep(1)
             closed = Failure(What.CLOSED, 1006 if second % 4 else 1013, f"request {second}")
             bench.daemon.reports.on_link(Lost(classify(closed), 0.5, was_open=True))
+            bench.daemon.reports.on_link(rt.ServiceSaid("invalid_request_error", "odd", f"request {second}", False))
             gone = Failure((What.NO_NETWORK, What.NAME, What.TIMEOUT)[second % 3])
             bench.daemon.reports.on_link(Lost(classify(gone), 0.5, was_open=False))
             await asyncio.sleep(1)

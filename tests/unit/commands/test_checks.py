@@ -9,8 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from gpiozero import Device
-from gpiozero.pins.mock import MockFactory, MockPWMPin
+from gpiozero.pins.mock import MockFactory
 
 from appliance import config
 from appliance.audio.levels import SILENCE_DBFS
@@ -20,6 +19,7 @@ from appliance.commands.checks.machine import Machine, Unit
 from appliance.config_tables import CredentialSettings
 from appliance.errors import UnavailableError
 from appliance.turn.lights import Pattern
+from tests.mock_pins import mock_pins
 
 KEY = "swaram_test_0123456789abcdef"
 NOW_S = 1_800_000_000.0
@@ -270,11 +270,8 @@ def test_the_level_of_the_microphone(dbfs: float, asked: bool, verdict: Verdict)
 
 @pytest.fixture
 def pins() -> Iterator[MockFactory]:
-    before, mock = Device.pin_factory, MockFactory(pin_class=MockPWMPin)
-    Device.pin_factory = mock
-    yield mock
-    mock.reset()
-    Device.pin_factory = before
+    with mock_pins() as mock:
+        yield mock
 
 
 async def test_a_press_is_seen_and_the_light_shows(pins: MockFactory) -> None:

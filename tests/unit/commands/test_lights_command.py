@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 from gpiozero import Device
-from gpiozero.pins.mock import MockFactory, MockPWMPin
+from gpiozero.pins.mock import MockFactory
 
 from appliance import cli, config
 from appliance.commands.lights import MEANINGS, SHADES, Drawing, walk
 from appliance.turn.lights import Pattern
+from tests.mock_pins import mock_pins
 
 LED = 27
 
@@ -34,11 +35,8 @@ class Terminal(io.TextIOWrapper):
 
 @pytest.fixture(autouse=True)
 def factory() -> Iterator[MockFactory]:
-    before, mock = Device.pin_factory, MockFactory(pin_class=MockPWMPin)
-    Device.pin_factory = mock
-    yield mock
-    mock.reset()
-    Device.pin_factory = before
+    with mock_pins() as mock:
+        yield mock
 
 
 def strip(pattern: Pattern, kind: str = "pwm", encoding: str = "utf-8", seconds: float = 6) -> str:
