@@ -14,6 +14,7 @@ import pytest
 
 from appliance.commands.virtual_card import VirtualCard
 from appliance.daemon import Daemon
+from appliance.edge.link import LinkState
 from appliance.simulator.scenario import (
     Close,
     Connection,
@@ -145,10 +146,12 @@ async def test_a_failure_that_passes(
         said = [record for record in caplog.records if fix in record.getMessage() and record.levelno >= logging.WARNING]
         assert len(said) <= 2, "one line for a fault, not one for each attempt"
         assert row == "redirect" or not any(light.startswith("fault") for light in seen)
+        # An attempt that was under way when the turn was given up may still open a session, or fail; it is no press's.
+        await daemon.until(lambda: daemon.link.state in (LinkState.CLOSED, LinkState.RETRYING), 5)
         service.scenario = Scenario()
         attempts = len(service.connections)
         daemon.edge(True, "test")
         await daemon.until(lambda: daemon.link.session is not None, 5)
-        assert attempts < len(service.connections) <= attempts + 2, "a press tries at once, or waits for what hangs"
+        assert len(service.connections) == attempts + 1, "a press tries at once"
         daemon.edge(False, "test")
         no_secrets(caplog, daemon)
