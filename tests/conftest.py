@@ -8,6 +8,7 @@ import pytest
 from hypothesis import settings
 
 from appliance.commands.virtual_card import VirtualCard
+from tests.priority import as_the_unit
 
 # How long an example takes says how busy this machine is; what the code costs is measured by tests/bench.
 settings.register_profile("untimed", deadline=None)
@@ -25,7 +26,8 @@ def virtual_card(_card: VirtualCard, monkeypatch: pytest.MonkeyPatch) -> Iterato
     """The session's one sound card, plugged in and with no echo; this process and its children see it."""
     for name, value in _card.environment.items():
         monkeypatch.setenv(name, value)
-    yield _card
+    with as_the_unit():
+        yield _card
     _card.plug_speaker()
     _card.plug_microphone()
     _card.echo(None)

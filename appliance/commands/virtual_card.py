@@ -51,6 +51,11 @@ START_TIMEOUT_S = 10.0
 COMMAND_TIMEOUT_S = 10.0
 """One ``pactl``: some 15 ms."""
 
+URGENT = ("nice", "--adjustment=-11")
+"""A card's converter, a voice and an ear wait for no processor: what stands in for them goes first where that is
+allowed (as root; elsewhere ``nice`` goes on without). Measured with one busy process beside four workers of the tests:
+without it, holes of 130 to 1600 ms in the recordings of two clips and a reply; see also the server's options."""
+
 
 class VirtualCard:
     """The card, from ``start`` to ``close``; a context manager does both.
@@ -212,7 +217,13 @@ class VirtualCard:
         script = self._folder / "start.pa"
         script.write_text(f"load-module module-native-protocol-unix socket={address} auth-anonymous=1\n")
         options = ("-n", f"--file={script}", "--daemonize=no", "--use-pid-file=no", "--exit-idle-time=-1")
-        quiet = ("--disable-shm=yes", "--high-priority=no", "--realtime=no", "--log-level=error", "--log-target=stderr")
+        quiet = (
+            "--disable-shm=yes",
+            "--high-priority=yes",
+            "--realtime=yes",
+            "--log-level=error",
+            "--log-target=stderr",
+        )
         quality = "--resample-method=speex-float-5"
         log = self._folder / "server.log"
         with log.open("wb") as said:
@@ -256,7 +267,7 @@ class VirtualCard:
 
     def _spawn(self, output: int, *command: str) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
-            command,
+            (*URGENT, *command),
             env={**os.environ, **self.environment},
             stdin=subprocess.DEVNULL,
             stdout=output,

@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 
 from appliance.commands.virtual_card import VirtualCard
+from tests.priority import as_the_unit
 
 
 @pytest.fixture(scope="module")
 def card() -> Iterator[VirtualCard]:
     """One card for the tests of a file; the sound hosts find it through the environment they inherit."""
     before = dict(os.environ)
-    with VirtualCard() as card:
+    with as_the_unit(), VirtualCard() as card:
         os.environ.update(card.environment)
         os.environ["GPIOZERO_PIN_FACTORY"] = "mock"
         os.environ["GPIOZERO_MOCK_PIN_CLASS"] = "mockpwmpin"
