@@ -26,9 +26,6 @@ from appliance.turns import Turns
 
 log = logging.getLogger(__name__)
 
-SAY_AGAIN_S: Final = 60.0
-"""What is wrong is said at most so often to a room that goes on talking (design.md, section 2)."""
-
 BATCH_FRAMES: Final = 5
 """Judged together, 100 ms: one by one costs three times as much (measured); the words wait in the ring meanwhile."""
 
@@ -61,8 +58,6 @@ class HandsFree:
         """Number of the turn that the gate opened last; 0 before the first."""
         self._room = self._gate.room
         """What was known of the room before the turn that is open."""
-        self._said_s = float("-inf")
-        """When the person was last told what is wrong."""
         self._repeats = Repeats(log)
         turns.on_press = self._pressed
         turns.on_close = self._closed
@@ -134,12 +129,8 @@ class HandsFree:
             self._restraint.opened(now_s)
 
     def _say(self, line: str, *, refused: bool = False) -> None:
-        """Tell the person who spoke that it was in vain."""
-        now_s = _now_s()
-        if now_s - self._said_s < SAY_AGAIN_S:
-            return
-        self._said_s = now_s
-        self._repeats.log(logging.WARNING, line, now_s, entry(Kind.SPOKEN_IN_VAIN))
+        """Tell the person who spoke that it was in vain; how often is for ``turn/clips.py`` and the log to say."""
+        self._repeats.log(logging.WARNING, line, _now_s(), entry(Kind.SPOKEN_IN_VAIN))
         self._turns.voice.excuse(refused=refused)
 
     def _pressed(self) -> None:
@@ -151,9 +142,6 @@ class HandsFree:
     def _closed(self, outcome: v.Outcome) -> None:
         """A turn is over."""
         now_s = _now_s()
-        if outcome is v.Outcome.REFUSED:
-            # The turn's own end has just said it.
-            self._said_s = now_s
         if outcome is not v.Outcome.NO_SPEECH:
             # A person spoke, who is no part of the room.
             self._gate.room = self._room
