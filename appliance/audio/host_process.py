@@ -67,6 +67,12 @@ LATE_LOOP_S = 0.5
 """When our own loop was held up for more than this (a stopped process, a suspended machine), the silence says nothing
 about the host, and it is given another chance."""
 
+DYING_S = 0.5
+"""What a killed host gets to be gone before the next one is started: it may have the card still."""
+
+DYING_LOOK_S = 0.002
+"""Between two looks at it."""
+
 MESSAGES_AT_ONCE = 32
 """Read in one call of the socket's reader: 0.6 s of microphone, some 2 ms of work. Then other callbacks get a turn."""
 
@@ -195,7 +201,7 @@ class SoundHost:
             except OSError as error:
                 reason = f"no process for the sound host: {error.strerror}"
             finally:
-                self._end()
+                await self._end()
             if reason == PAUSED:
                 failures, self._reason = 0, ""
                 continue
@@ -331,14 +337,19 @@ class SoundHost:
         if not known:
             self._owner.lost(reason)
 
-    def _end(self) -> None:
-        if self._child is not None:
-            loop = asyncio.get_running_loop()
-            self._stop_listening(self._child)
-            loop.remove_reader(self._child.chatter)
-            self._child.kill()
-            self._child = self._over = None
+    async def _end(self) -> None:
         self._look_at_s = None
+        child = self._child
+        if child is None:
+            return
+        self._over = None
+        self._stop_listening(child)
+        asyncio.get_running_loop().remove_reader(child.chatter)
+        child.kill()
+        try:
+            await _collected(child.process)
+        finally:
+            self._child = None
 
 
 class _Child:
@@ -383,13 +394,26 @@ class _Child:
                 logger.debug("sound host %d: %s", self.process.pid, line)
 
     def kill(self) -> None:
-        """Nothing is left behind. The wait is that for a killed process, some 100 µs."""
+        """It may take a moment to die: see ``_collected``."""
         self.process.kill()
         self.link.close()
         self.chatter.close()
-        # One that sits in the kernel (a driver that lost its card) does not die at once, and must not hold up the loop.
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self.process.wait(0.05)
+
+
+async def _collected(process: subprocess.Popen[bytes]) -> None:
+    """Wait for a killed process, 100 µs as a rule and DYING_S at most; one that takes longer is collected later."""
+    give_up_s = time.monotonic() + DYING_S
+    while process.poll() is None:
+        if time.monotonic() >= give_up_s:
+            _collect_later(process)
+            return
+        await asyncio.sleep(DYING_LOOK_S)
+
+
+def _collect_later(process: subprocess.Popen[bytes]) -> None:
+    """One that sits in the kernel, with a driver that lost its card, dies when that lets it go."""
+    if process.poll() is None:
+        asyncio.get_running_loop().call_later(DYING_S, _collect_later, process)
 
 
 def _clean(environment: Mapping[str, str]) -> dict[str, str]:

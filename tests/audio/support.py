@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import pytest
 
 Int16 = npt.NDArray[np.int16]
 
@@ -51,6 +55,30 @@ def until_now(condition: Callable[[], object], timeout_s: float = 15.0) -> None:
 def hold_up(seconds: float) -> None:
     """Keep the loop's thread busy: what a long garbage collection or a slow disk does to a daemon."""
     time.sleep(seconds)
+
+
+@contextlib.contextmanager
+def held_in_the_kernel(process_id: int | None) -> Iterator[None]:
+    """A debugger that does not look keeps the process from its parent when it dies, as a driver that lost its card."""
+    debugger = subprocess.Popen((sys.executable, "-c", SEIZE, str(process_id)), stdout=subprocess.PIPE)
+    assert debugger.stdout is not None
+    try:
+        if debugger.stdout.readline() != b"seized\n":
+            pytest.skip("this system lets nobody debug a process (ptrace)")
+        yield
+    finally:
+        debugger.kill()
+        debugger.wait()
+        debugger.stdout.close()
+
+
+SEIZE = """
+import ctypes, sys, time
+if ctypes.CDLL(None).ptrace(0x4206, int(sys.argv[1]), None, None) == 0:
+    print("seized", flush=True)
+    time.sleep(60)
+"""
+"""0x4206 is PTRACE_SEIZE (linux/ptrace.h): the process goes on."""
 
 
 def alive(process_id: int | None) -> bool:

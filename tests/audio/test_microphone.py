@@ -31,6 +31,7 @@ from tests.audio.support import (
     alive,
     babble,
     environment_of,
+    held_in_the_kernel,
     hold_up,
     lag_of,
     likeness,
@@ -193,6 +194,20 @@ async def test_a_hung_host_is_replaced_and_the_loop_never_waits(virtual_card: Vi
     assert "hung" in lost.reason
     assert again == opened
     # And no MicrophoneHole: it would end a turn that has begun since.
+
+
+async def test_a_host_that_is_slow_to_die_holds_nothing_up_and_is_collected_when_it_does(
+    virtual_card: VirtualCard,
+) -> None:
+    async with listening() as box:
+        slow = box.microphone.process_id
+        with held_in_the_kernel(slow):
+            box.microphone.close()
+            box.microphone.open()
+            await until(lambda: box.seen(MicrophoneOpened) == 2)
+            assert alive(slow)
+        # Also where nobody starts another process, which would have Python collect what is left of this one.
+        await until(lambda: not alive(slow))
 
 
 async def test_unplugged_is_said_and_plugged_in_is_found(virtual_card: VirtualCard) -> None:
