@@ -9,10 +9,15 @@ from hypothesis import settings
 
 from appliance.commands.virtual_card import VirtualCard
 from tests.priority import as_the_unit
+from tests.witness import Repeating
 
 # How long an example takes says how busy this machine is; what the code costs is measured by tests/bench.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(Repeating())
 
 
 @pytest.fixture(scope="session")
