@@ -154,6 +154,7 @@ class Daemon:
                 light = group.create_task(self.panel.run(), name="panel")
                 tasks = [group.create_task(part.run(), name=type(part).__name__) for part in parts]
                 tasks.append(group.create_task(self._count_days(), name="days"))
+                tasks.append(group.create_task(self._prepare(), name="prepare"))
                 if self.config.panel.clips_dir:
                     # In a thread: a Pi needs a tenth of a second for each.
                     tasks.append(group.create_task(asyncio.to_thread(self.clips.check), name="clips"))
@@ -198,6 +199,11 @@ class Daemon:
             while not condition():
                 self._changed.clear()
                 await self._changed.wait()
+
+    async def _prepare(self) -> None:
+        """Not before a press would be heard: the start itself has no time to spare."""
+        await self.until(lambda: self.ready, None)
+        await self.link.prepare()
 
     async def _count_days(self) -> None:
         while True:

@@ -9,6 +9,7 @@
     │   └── DeviceNotFoundError    no sound device fits; the text lists what exists
     ├── CredentialError            exit 77 (EX_NOPERM): no key, or it cannot be read
     │   └── TokenError             the program that gives a token failed; worth another attempt
+    ├── TrustError                 link.ca_file cannot be read; worth another attempt
     ├── ProgramError               a program of the owner's failed; never ends anything
     ├── ProtocolError              a message of the service that cannot be understood; never ends a session
     └── AudioGoneError             asked for audio that the ring no longer holds
@@ -61,6 +62,10 @@ class CredentialError(ApplianceError):
 
 class TokenError(CredentialError):
     """The program that gives a token failed. Another attempt may succeed, unlike with a key that is not there."""
+
+
+class TrustError(ApplianceError):
+    """The certificates of the authorities to trust cannot be read. The message says of which file, and why."""
 
 
 class ProgramError(ApplianceError):

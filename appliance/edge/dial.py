@@ -1,11 +1,12 @@
 """One handshake with the service, and what its failure or its end was, in the words of ``realtime/retry.py``.
 
-With ``link.py`` the only importer of websockets, and both only when a connection is really wanted: a box that is never
-pressed never pays for the import.
+The only importer of websockets beside ``conversation.py``, and not at the start: a box is ready before it has loaded
+what only a connection needs.
 """
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import logging
 import struct
@@ -15,14 +16,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from appliance.errors import TrustError
 from appliance.realtime.retry import Failure, What
 
 if TYPE_CHECKING:
+    import ssl
+
     from websockets.asyncio.client import ClientConnection
     from websockets.exceptions import ConnectionClosed
 
 EARLIEST_S: Final = 1_795_219_200
 """21 November 2026, when this was written: a clock that says an earlier time is wrong."""
+
+TRUST_S: Final = 86_400.0
+"""The authorities' certificates are read so often at most: 30 ms here for each of Debian's bundle, ten times that on a
+Pi Zero, and every question may need a connection. Once a day finds what an update has brought to a box that runs for
+years."""
 
 RETRY_AFTER_LIMIT_S: Final = 3600.0
 """The longest wish of a service that is obeyed: a slip of a digit must not silence a box for a year."""
@@ -74,36 +83,82 @@ def _has_network() -> bool:
     )
 
 
-async def connect(settings: LinkSettings, key: str) -> ClientConnection:
-    """One handshake. websockets is imported here because a box that is never pressed never needs it."""
-    from websockets.asyncio.client import connect as library_connect
+def trust(settings: LinkSettings) -> ssl.SSLContext:
+    """What certificates are judged by: the system's authorities, or those of ``ca_file``. Any thread.
 
-    class Connect(library_connect):
-        """A redirect would carry the key elsewhere, so it is a failure like any other status."""
+    Raises TrustError.
+    """
+    import ssl
 
-        def process_redirect(self, exc: Exception) -> Exception | str:
-            return exc
+    try:
+        return ssl.create_default_context(cafile=settings.ca_file or None)
+    except OSError as error:
+        # A file with no certificate in it is an SSLError, whose own words say "no certificate or crl found" at best.
+        raise TrustError(f"{settings.ca_file}: {error.strerror or error}") from None
 
-    options: dict[str, Any] = {}
-    if settings.url.startswith("wss:"):
+
+class Dialer:
+    """Makes one connection after the other. In the event loop's thread, but for ``prepare``."""
+
+    def __init__(self, settings: LinkSettings) -> None:
+        self._settings = settings
+        self._trust: ssl.SSLContext | None = None
+        """What certificates are judged by; None before the first connection, and where none is needed."""
+        self._trust_s = 0.0
+        """When it was read."""
+
+    def prepare(self) -> None:
+        """Import the library and read whom to trust, so that a press need not wait for it. Any thread.
+
+        Raises TrustError.
+        """
+        import websockets.asyncio.client  # noqa: F401
+
+        if self._settings.url.startswith("wss:"):
+            self._read_trust()
+
+    def _read_trust(self) -> None:
+        self._trust = trust(self._settings)
+        self._trust_s = time.monotonic()
+
+    async def connect(self, key: str) -> ClientConnection:
+        """One handshake. Raises what ``connect_failure`` is for."""
         import ssl
 
-        options["ssl"] = ssl.create_default_context(cafile=settings.ca_file or None)
-    return await Connect(
-        settings.url,
-        additional_headers={"Authorization": f"Bearer {key}"},
-        user_agent_header="voice-appliance",
-        # zlib gains nothing on base64 of PCM and costs 7 to 14 times the CPU (measured, websockets 17.4).
-        compression=None,
-        open_timeout=settings.connect_timeout_s,
-        # The library's keepalive ends a slow line that lives: a pong stands in the queue behind a reply's audio.
-        ping_interval=None,
-        close_timeout=settings.close_timeout_s,
-        max_size=settings.max_message_bytes,
-        proxy=settings.proxy or None,
-        logger=_library_log(),
-        **options,
-    )
+        from websockets.asyncio.client import connect as library_connect
+
+        class Connect(library_connect):
+            """A redirect would carry the key elsewhere, so it is a failure like any other status."""
+
+            def process_redirect(self, exc: Exception) -> Exception | str:
+                return exc
+
+        settings = self._settings
+        options: dict[str, Any] = {}
+        if settings.url.startswith("wss:"):
+            if self._trust is None or time.monotonic() > self._trust_s + TRUST_S:
+                await asyncio.to_thread(self._read_trust)
+            options["ssl"] = self._trust
+        try:
+            return await Connect(
+                settings.url,
+                additional_headers={"Authorization": f"Bearer {key}"},
+                user_agent_header="voice-appliance",
+                # zlib gains nothing on base64 of PCM and costs 7 to 14 times the CPU (measured, websockets 17.4).
+                compression=None,
+                open_timeout=settings.connect_timeout_s,
+                # The library's keepalive ends a slow line that lives: a pong stands in the queue behind a reply.
+                ping_interval=None,
+                close_timeout=settings.close_timeout_s,
+                max_size=settings.max_message_bytes,
+                proxy=settings.proxy or None,
+                logger=_library_log(),
+                **options,
+            )
+        except ssl.SSLCertVerificationError:
+            # Perhaps it is to be trusted by what an update has brought since.
+            self._trust = None
+            raise
 
 
 def _library_log() -> logging.Logger:
@@ -152,6 +207,8 @@ def _handshake_failure(error: Exception) -> Failure | None:
     from websockets.exceptions import InvalidHandshake, InvalidMessage, InvalidStatus
 
     match error:
+        case TrustError():
+            return Failure(What.TRUST, text=str(error))
         case TimeoutError():
             return Failure(What.TIMEOUT)
         case InvalidStatus():

@@ -48,7 +48,7 @@ def of(verdict: Verdict, *, shown: bool) -> Advice:
     if verdict.class_ is not Class.TRANSIENT:
         lasting = shown and verdict.class_ in (Class.LIMIT, Class.CLOCK)
         return Advice.CALL if lasting else _BY_CLASS[verdict.class_]
-    if verdict.failure.what is What.TOKEN:
+    if verdict.failure.what in (What.TOKEN, What.TRUST):
         return Advice.CALL if shown else Advice.WAIT
     if verdict.failure.what in _OF_THE_NETWORK or verdict.failure.code == _ABNORMAL:
         return Advice.CHECK

@@ -49,6 +49,7 @@ class What(Enum):
     SEND_STUCK = "the network took no data"
     CERTIFICATE_TIME = "the service's certificate is not valid at this box's time"
     CERTIFICATE_ISSUER = "the service's certificate has an unknown issuer or a wrong name"
+    TRUST = "the authorities to trust cannot be read"
     TLS = "no secure connection could be made"
     PROTOCOL = "the other side does not speak the service's protocol"
     SERVER_ERROR = "the service had an internal error"
@@ -128,6 +129,7 @@ _BY_WHAT: Final = {
     What.SEND_STUCK: _TRANSIENT,
     What.CERTIFICATE_TIME: _CLOCK,
     What.CERTIFICATE_ISSUER: _NETWORK,
+    What.TRUST: (Class.TRANSIENT, "check link.ca_file; trying again by itself"),
     What.TLS: _TRANSIENT,
     What.PROTOCOL: _NETWORK,
     What.SERVER_ERROR: _TRANSIENT,

@@ -39,6 +39,9 @@ CAPTURE_MS, PLAYBACK_MS = 20, 10
 PRE_ROLL_IS_FULL_S = 0.8
 """From one press to the next: the listening earcon, its echo and the pre-roll are over."""
 
+PREPARED_S = 1.0
+"""From ready until all is loaded that the first connection needs; it counts neither as idle nor as conversation."""
+
 CONNECTED_S = 0.15
 """After the connection is open, the first audio has left long since."""
 
@@ -135,6 +138,7 @@ class Bench:
             self._box() as box,
         ):
             first_line(stream)
+            time.sleep(PREPARED_S)
             members = {stream.pid: "stream", **family(box.process_id)}
             idle_memory_mb = sum(proportional_mb(member) for member in members if member != stream.pid)
             idle = _Window(members)
@@ -163,6 +167,7 @@ class Bench:
         """The same, idle, where a gate listens for a voice."""
         with program(*plain, environment=self._environment) as stream, self._box('talk.mode = "open"\n') as box:
             first_line(stream)
+            time.sleep(PREPARED_S)
             window = _Window({stream.pid: "stream", **family(box.process_id)})
             time.sleep(IDLE_S)
             window.end()

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import socket
 import ssl
-import subprocess
 import time
 from pathlib import Path
 
@@ -34,6 +32,7 @@ from appliance.simulator.scenario import (
 from appliance.simulator.scenario import Connection as Plan
 from appliance.simulator.service import Service
 from appliance.simulator.settings import PATH, ServiceSettings
+from tests.certificates import of_server, self_signed
 from tests.simulator.client import KEY, SIMPLE, Client, call, dial, silence, speech
 
 
@@ -255,23 +254,13 @@ async def test_a_server_error_leaves_the_connection_open() -> None:
 
 @pytest.fixture
 def certificate(tmp_path: Path) -> Path:
-    """A file with a certificate for 127.0.0.1 and its key."""
-    if not shutil.which("openssl"):
-        pytest.skip("needs openssl to make a certificate")
-    path = tmp_path / "certificate.pem"
-    options = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-days", "2", "-subj", "/CN=test"]
-    options += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(tmp_path / "key.pem"), "-out", str(path)]
-    subprocess.run(["openssl", "req", "-x509", "-nodes", *options], check=True, capture_output=True)
-    path.write_text(path.read_text() + (tmp_path / "key.pem").read_text())
-    return path
+    return self_signed(tmp_path)
 
 
 @pytest.mark.parametrize(("action", "code"), [(Reset(), None), (HangUp(), None), (Freeze(), None), (Close(4003), 4003)])
 async def test_the_same_over_tls(certificate: Path, action: Action, code: int | None) -> None:
-    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    server.load_cert_chain(certificate)
     client_tls = ssl.create_default_context(cafile=str(certificate))
-    async with Service(scenario=at(Moment.SETTINGS, action), tls=server) as service:
+    async with Service(scenario=at(Moment.SETTINGS, action), tls=of_server(certificate)) as service:
         assert service.url.startswith("wss://127.0.0.1:")
         async with dial(service, tls=client_tls) as client:
             await client.until_event(e.SessionCreated)

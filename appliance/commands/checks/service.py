@@ -10,8 +10,9 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-from appliance.edge.dial import LinkSettings, connect_failure
+from appliance.edge.dial import LinkSettings, connect_failure, trust
 from appliance.edge.link import Failed, Link, LinkEvent, Lost, Opened
+from appliance.errors import TrustError
 from appliance.realtime.events import SessionSettings
 from appliance.realtime.policy import Policy, Times
 from appliance.realtime.retry import Class, Verdict, classify
@@ -95,14 +96,12 @@ async def _tls(host: str, port: int, settings: LinkSettings) -> Finding:
         return skipped(TLS, "behind a proxy it shows when the session opens")
     if not settings.url.startswith("wss:"):
         return skipped(TLS, "not used to this machine itself")
-    import ssl
-
     began_s = time.monotonic()
     try:
-        context = ssl.create_default_context(cafile=settings.ca_file or None)
+        context = await asyncio.to_thread(trust, settings)
         async with asyncio.timeout(settings.connect_timeout_s):
             _, writer = await asyncio.open_connection(host, port, ssl=context)
-    except OSError as error:
+    except (OSError, TrustError) as error:
         return _failed(TLS, error, settings)
     took_s = time.monotonic() - began_s
     line = f"{_version(writer.get_extra_info('ssl_object'))}, the certificate is valid ({_ms(took_s)})"

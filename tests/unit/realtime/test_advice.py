@@ -25,7 +25,7 @@ ROWS = {
     Advice.WAIT: [
         *(Failure(CLOSED, code) for code in (1000, 1001, 1005, 1008, 1011, 1012, 1013, 4008, 4999)),
         *(Failure(HTTP, status) for status in (429, 500, 502, 503)),
-        *(Failure(what) for what in (What.SERVER_ERROR, What.NOT_CONFIGURED, What.TOKEN)),
+        *(Failure(what) for what in (What.SERVER_ERROR, What.NOT_CONFIGURED, What.TOKEN, What.TRUST)),
         *(Failure(what) for what in (What.CLOCK, What.CERTIFICATE_TIME)),
     ],
 }
@@ -42,7 +42,7 @@ def test_a_fault_that_is_shown_sends_for_somebody_where_waiting_did_not_help(
     expected: Advice, failure: Failure
 ) -> None:
     verdict = classify(failure)
-    lasting = verdict.class_ in (Class.LIMIT, Class.CLOCK) or failure.what is What.TOKEN
+    lasting = verdict.class_ in (Class.LIMIT, Class.CLOCK) or failure.what in (What.TOKEN, What.TRUST)
     assert advice.of(verdict, shown=True) is (Advice.CALL if lasting else expected)
 
 
