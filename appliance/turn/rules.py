@@ -89,6 +89,10 @@ def release_pending(c: Conversation, event: v.Release, now_s: float) -> State:
 
 def long_press(c: Conversation, _: None, now_s: float) -> State:
     turn = c.turn
+    if not c.microphone_ready:
+        # Nobody would be heard, and what was asked before is complete: it is answered.
+        c.do(v.PlayEarcon(Sound.ERROR))
+        return c.state
     pressed_s = c.pending_press_s
     if turn.ended_s is not None and not turn.end_noticed and turn.reply is None and not turn.tool_ran:
         # Ruling 1: the service still takes it for one utterance, so it is one turn.
@@ -215,7 +219,7 @@ def no_answer(c: Conversation, _: None, now_s: float) -> State:
 
 def _give_up(c: Conversation, outcome: Outcome, now_s: float) -> State:
     """Say sorry; or, when the person has already begun to press for a new question, take that one."""
-    if Deadline.LONG_PRESS not in c.deadlines:
+    if Deadline.LONG_PRESS not in c.deadlines or not c.microphone_ready:
         return c.abandon(outcome, Sound.SORRY)
     c.abandon(outcome)
     return c.open_turn(c.pending_press_s, now_s)
@@ -254,7 +258,7 @@ def speech_began_speaking(c: Conversation, _: v.SpeechBegan, now_s: float) -> St
     turn.in_speech = turn.service_spoke = True
     turn.end_noticed = False
     c.drop_reply(cancel=False)
-    if turn.service_ends:
+    if turn.service_ends and c.microphone_ready:
         turn.ended_s = turn.sent_s = None
         turn.pressed_s = now_s
         c.do(v.ResumeUtterance(now_s))
@@ -337,3 +341,18 @@ def tail_lost(c: Conversation, _: v.MicrophoneLost, now_s: float) -> State:
     """What was heard is still sent; a tail that is not there by now never comes."""
     c.do(v.CutUtterance())
     return State.SENDING
+
+
+def live_lost(c: Conversation, _: v.MicrophoneLost, now_s: float) -> State:
+    """The question is complete. Where the microphone was live still (a tap), zeros take its place: a service that hears
+    speech begin late must hear it end, too."""
+    turn = c.turn
+    if turn.ended_s is None:
+        answers.end_live(c, now_s)
+        if turn.reply is None or not turn.reply.has_audio:
+            c.do(v.StartSilence())
+        if turn.reply is None:
+            tell_the_end(c, now_s)
+    # Also of an end that was set a moment ago: a replay must not wait for it.
+    c.do(v.CutUtterance())
+    return State.WAITING

@@ -296,6 +296,27 @@ def test_muted_right_after_a_release_the_question_is_sent_without_its_tail() -> 
     on_bench(story, talk__mode="hold")
 
 
+def test_muted_after_a_tapped_question_the_service_goes_on_hearing_silence() -> None:
+    """It may yet notice what was said last, and would wait for ever for the end of it."""
+
+    async def story(bench: Bench) -> None:
+        line = bench.connect()
+        await bench.hold(0.1)
+        line.says(ev.SpeechStarted())
+        await bench.passes(1)
+        line.says(ev.SpeechStopped())
+        assert bench.state() is State.WAITING
+        bench.daemon.reports.on_microphone(MicrophoneClosed())
+        await asyncio.sleep(0)
+        before = line.sent_of(ev.InputAudioBufferAppend)
+        line.says(ev.SpeechStarted())
+        await asyncio.sleep(1)
+        assert bench.state() is State.WAITING and bench.daemon.panel.current_light == "wait"
+        assert line.sent_of(ev.InputAudioBufferAppend) - before >= 20
+
+    on_bench(story, talk__mode="tap")
+
+
 def test_zeros_that_the_box_sends_itself_say_nothing_about_the_microphone(caplog: pytest.LogCaptureFixture) -> None:
     """A short press into an answer, of which all that was heard is our own voice: only zeros leave, which are ours."""
 

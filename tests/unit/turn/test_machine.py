@@ -669,6 +669,59 @@ class TestNothingIsStuck:
         box.happens(v.UtteranceSent())
         assert box.state() is State.WAITING and not box.outcomes
 
+    @pytest.mark.parametrize("sent", [False, True])
+    def test_a_hold_while_the_answer_is_awaited_asks_nothing_of_a_microphone_that_is_gone(self, sent: bool) -> None:
+        box = Box(Mode.HOLD)
+        box.hold()
+        if sent:
+            box.passes(TIMES.release_tail_s)
+            box.happens(v.UtteranceSent())
+        before = box.state()
+        box.happens(v.MicrophoneLost())
+        box.forget()
+        box.press()
+        box.passes(TIMES.tap_max_s)
+        assert box.state() is before and box.machine.number == 1 and not box.outcomes, "what was asked is answered"
+        assert box.sounds == [Sound.ERROR]
+
+    def test_an_answer_that_fails_to_come_says_so_to_a_hold_that_nobody_could_hear(self) -> None:
+        box = Box(Mode.HOLD)
+        box.ask()
+        box.happens(v.MicrophoneLost())
+        box.passes(TIMES.answer_s - 0.1)
+        box.press()
+        box.passes(0.2)
+        assert box.state() is State.READY and box.outcomes == [Outcome.NO_ANSWER] and box.sounds[-1] is Sound.SORRY
+
+    def test_lost_after_a_tapped_question_zeros_take_its_place(self) -> None:
+        box = Box(Mode.TAP)
+        box.press()
+        box.passes(0.1)
+        box.release()
+        box.happens(v.SpeechBegan())
+        box.passes(2)
+        box.happens(v.SpeechEnded())
+        assert box.state() is State.WAITING and not box.did(v.EndUtterance)
+        box.happens(v.MicrophoneLost())
+        assert box.did(v.EndUtterance) and box.did(v.CutUtterance) and box.did(v.StartSilence)
+        box.happens(v.SpeechBegan())
+        assert box.state() is State.WAITING, "what the service hears late was said before; nobody can go on"
+        box.happens(v.SpeechEnded(), v.ReplyBegan("r1"))
+        box.passes(0.5)
+        box.happens(v.ReplyAudio("r1"))
+        assert box.state() is State.SPEAKING
+
+    def test_late_speech_started_during_an_answer_opens_no_microphone_that_is_gone(self) -> None:
+        box = Box(Mode.TAP)
+        box.press()
+        box.passes(0.1)
+        box.release()
+        box.happens(v.SpeechBegan())
+        box.passes(2)
+        box.answer_begins()
+        box.happens(v.MicrophoneLost(), v.SpeechBegan())
+        assert box.state() is State.WAITING and box.did(v.DropReply) and box.did(v.StartSilence)
+
 
 class TestHandsFree:
     def spoken_to(self, *, link: bool = True) -> Box:

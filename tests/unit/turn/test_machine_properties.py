@@ -206,6 +206,11 @@ class World(RuleBasedStateMachine):
         if hasattr(self, "box") and self.box.state() is not State.READY:
             assert self.box.machine.next_deadline_s is not None
 
+    @invariant()
+    def nobody_is_invited_to_speak_to_a_microphone_that_is_gone(self) -> None:
+        if hasattr(self, "box") and self.box.state() in (State.LISTENING, State.EXPECTING):
+            assert self.box.machine.microphone_ready
+
     def teardown(self) -> None:
         if not hasattr(self, "box"):
             return
