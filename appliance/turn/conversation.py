@@ -96,7 +96,8 @@ class Conversation:
         self.turn = Turn(pressed_s, service_ends=tap)
         self.deadlines.clear()
         self.do(v.OpenTurn(self.number), v.BeginUtterance(pressed_s), v.Connect())
-        if settings.mode is Mode.HOLD and now_s < pressed_s + settings.min_hold_s:
+        if settings.mode is Mode.HOLD:
+            # Also where that is past: a busy loop may yet have to be told of a release before it.
             self.set(Deadline.UPLINK, pressed_s + settings.min_hold_s)
         else:
             self.open_uplink()

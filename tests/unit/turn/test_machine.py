@@ -89,6 +89,21 @@ class TestPress:
         assert box.did(v.HintHold) and not box.did(v.OpenUplink) and not box.did(v.Clear) and not box.sounds
         assert box.outcomes == [Outcome.TOO_SHORT]
 
+    def test_a_busy_loop_takes_no_short_press_for_a_hold(self) -> None:
+        """Press and release are looked at together, long after both."""
+        box = Box(Mode.HOLD)
+        at_s = box.now_s
+        box.now_s += 1
+        box.happens(v.Press(at_s), v.Lifted(at_s + 0.1), v.Release(at_s + 0.1))
+        assert box.outcomes == [Outcome.TOO_SHORT] and box.did(v.HintHold) and not box.did(v.OpenUplink)
+
+    def test_a_hold_that_is_looked_at_late_is_one_at_once(self) -> None:
+        box = Box(Mode.HOLD)
+        box.now_s += 1
+        box.happens(v.Press(box.now_s - 1))
+        box.passes(0)
+        assert box.did(v.OpenUplink)
+
     @pytest.mark.parametrize("mode", [Mode.AUTO, Mode.TAP])
     def test_otherwise_audio_leaves_at_once(self, mode: Mode) -> None:
         box = Box(mode)
