@@ -252,6 +252,8 @@ class Turns:
         if number != self.figures.number:
             self._parts.ledger.open_turn(number, self._now_s())
             self._underruns = self._parts.player.underruns
+        # A late piece of an old reply never comes so far: the session drops it.
+        self._parts.player.forget_ids()
         if session is not None:
             session.begin_turn()
             self.figures.sessions += 1

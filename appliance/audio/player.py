@@ -237,6 +237,10 @@ class Player:
         self._mixer.clear()
         return on_its_way
 
+    def forget_ids(self) -> None:
+        """Replies that are over are no longer known: another session may give their ids to replies of its own."""
+        self._over.clear()
+
     def rewind(self, back_ms: float = 200) -> None:
         """What was taken and not played is lost (the host is gone, or was flushed): queue it again.
 

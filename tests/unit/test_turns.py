@@ -17,7 +17,7 @@ from appliance.audio.microphone import MicrophoneClosed, MicrophoneHole, Microph
 from appliance.audio.speaker import SpeakerLost
 from appliance.audio.wire import Opened as DeviceOpened
 from appliance.daemon import Daemon
-from appliance.edge.link import Lost, Opened
+from appliance.edge.link import Closed, Lost, Opened
 from appliance.outages import MOST_OUTAGES
 from appliance.realtime import events as ev
 from appliance.realtime import session as rt
@@ -165,6 +165,27 @@ def test_a_hold_that_was_taken_for_impatience_at_first_loses_no_word(tap_max_ms:
         assert bench.daemon.ring.end - bench.daemon.ring.start <= frames_from_s(0.4), "idle again: no more is kept"
 
     on_bench(story, talk__mode="hold", talk__tap_max_ms=tap_max_ms)
+
+
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_a_service_that_numbers_the_replies_of_each_session_anew_is_heard(interrupted: bool) -> None:
+    """Ids are the service's, and mean something within their session only."""
+
+    async def story(bench: Bench) -> None:
+        line = await bench.asked()
+        bench.answers(line)
+        await bench.passes(0.5)
+        assert bench.state() is State.SPEAKING and bench.daemon.player.held_frames
+        if not interrupted:
+            bench.daemon.quiet()
+        # With link.connect = "always" the next session is there before anybody presses.
+        bench.daemon.reports.on_link(Closed("recycled"))
+        line = await bench.asked()
+        bench.answers(line)
+        await bench.passes(0.5)
+        assert bench.state() is State.SPEAKING and bench.daemon.player.held_frames
+
+    on_bench(story, talk__mode="hold")
 
 
 def test_the_hours_allowance_is_not_got_round_by_interrupting() -> None:
