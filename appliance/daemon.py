@@ -334,8 +334,9 @@ class Daemon:
         self._show()
 
     def _on_keys(self) -> None:
-        # A box that has another button can still be talked to.
-        self.face.no_button = self.keys.missing and not self.config.panel.button.gpio
+        # A box that has another button, or needs none, can still be talked to.
+        needed = self.hands_free is None and not self.config.panel.button.gpio
+        self.face.no_button = self.keys.missing and needed
         self._show()
 
     # ------------------------------------------------------------ what the box shows

@@ -62,7 +62,7 @@ class Face:
         self.speaker_seen = False
         """It has been there since the start."""
         self.no_button = False
-        """Nobody can press: the only button is on USB, and is not there."""
+        """Nobody can press, and no voice is enough: the only button is on USB, and is not there."""
 
     def conditions(self) -> Conditions:
         """Everything that is so, for the light."""

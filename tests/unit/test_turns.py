@@ -402,3 +402,15 @@ def test_a_box_that_has_ended_does_nothing_more() -> None:
         assert not [handle for handle in loop._scheduled if not handle.cancelled()]  # type: ignore[attr-defined]
 
     on_bench(story, talk__mode="hold")
+
+
+@pytest.mark.parametrize(("mode", "light"), [("open", "invite"), ("auto", "fault_setup")])
+def test_a_button_box_that_is_not_there_is_a_fault_where_a_button_is_needed(mode: str, light: str) -> None:
+    """Where a voice is enough, seven flashes in the place of the invite would send everybody away."""
+
+    async def story(bench: Bench) -> None:
+        bench.daemon.keys._miss("no key: nothing of that name is plugged in")
+        assert bench.daemon.panel.current_light == light
+        assert bench.daemon.status()["key_fault"]
+
+    on_bench(story, talk__mode=mode, panel__key__device="1209:b0c5")
