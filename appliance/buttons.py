@@ -103,6 +103,9 @@ class Buttons:
                 self._hold_timer = asyncio.get_running_loop().call_at(at_s + hold_s, self._held_too_long)
                 log.debug("pressed: %s", source)
                 self._told.on_press(at_s)
+            case Press(at_s, source) if source == CONTROL_SOCKET:
+                # Only a hold that counts is bounded, and nobody may come to end this one.
+                self.edge(False, at_s, source)
             case Release(at_s, source) if self._owner == source:
                 self._disown()
                 self._told.on_release(at_s)

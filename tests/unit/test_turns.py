@@ -17,6 +17,7 @@ from appliance.audio.microphone import MicrophoneClosed, MicrophoneHole, Microph
 from appliance.audio.speaker import SpeakerLost
 from appliance.audio.wire import Opened as DeviceOpened
 from appliance.daemon import Daemon
+from appliance.edge.control import SOURCE as CONTROL_SOCKET
 from appliance.edge.link import Closed, Lost, Opened
 from appliance.outages import MOST_OUTAGES
 from appliance.realtime import events as ev
@@ -414,3 +415,20 @@ def test_a_button_box_that_is_not_there_is_a_fault_where_a_button_is_needed(mode
         assert bench.daemon.status()["key_fault"]
 
     on_bench(story, talk__mode=mode, panel__key__device="1209:b0c5")
+
+
+def test_a_press_by_the_socket_that_did_not_count_is_over_without_a_release() -> None:
+    """Its client may be gone, or may have seen that nothing came of it; the next one must not find a button down."""
+
+    async def story(bench: Bench) -> None:
+        bench.daemon.edge(True, "bench")
+        bench.daemon.edge(True, CONTROL_SOCKET)
+        await bench.passes(0.5)
+        bench.daemon.edge(False, "bench")
+        await bench.passes(0.1)
+        bench.daemon.quiet()
+        assert bench.state() is State.READY
+        bench.daemon.edge(True, CONTROL_SOCKET)
+        assert bench.state() is State.LISTENING
+
+    on_bench(story, talk__mode="hold")
