@@ -28,7 +28,7 @@ from appliance.commands.comparison import find
 from appliance.commands.display import Display
 from appliance.commands.virtual_card import VirtualCard
 from appliance.daemon import Daemon
-from appliance.errors import ApplianceError
+from appliance.errors import ApplianceError, UnavailableError
 from appliance.realtime.events import FunctionCallOutput
 from appliance.simulator import voices
 from appliance.simulator.records import ReplyRecord
@@ -211,13 +211,26 @@ async def _box(settings: dict[str, Any], scenario: Scenario) -> AsyncIterator[tu
             running = group.create_task(daemon.run())
             drawing = group.create_task(display.run())
             try:
-                ready = group.create_task(daemon.until(lambda: daemon.ready, START_TIMEOUT_S))
-                await ready
+                await _get_ready(daemon)
                 yield daemon, service, display
             finally:
                 daemon.stop()
                 await running
                 drawing.cancel()
+
+
+async def _get_ready(daemon: Daemon) -> None:
+    """Wait until both ends of the sound are there. Raises UnavailableError with the reason if they do not come."""
+    try:
+        await daemon.until(lambda: daemon.ready, START_TIMEOUT_S)
+    except TimeoutError:
+        faults = {"microphone": daemon.face.microphone_fault, "speaker": daemon.face.speaker_fault}
+        missing = [f"the demo has no {what}: {why}" for what, why in faults.items() if why]
+        lines = missing or [f"the demo's sound does not start within {START_TIMEOUT_S:g} s"]
+        lines.append(
+            "if the service is running it has the card: sudo systemctl stop voice-appliance, or demo --virtual"
+        )
+        raise UnavailableError("\n".join(lines)) from None
 
 
 class _MockButton:
@@ -237,11 +250,20 @@ class _MockButton:
 
 @contextlib.contextmanager
 def _keys() -> Iterator[Callable[[], Awaitable[bool]]]:
-    """Gives a function that waits for Enter or the space bar; False at the end of the input."""
+    """Gives a function that waits for Enter or the space bar; False at the end of the input.
+
+    Raises UnavailableError where nobody could type.
+    """
     terminal = sys.stdin.fileno()
     before = termios.tcgetattr(terminal) if os.isatty(terminal) else None
     loop, keys = asyncio.get_running_loop(), asyncio.Queue[bytes]()
-    loop.add_reader(terminal, lambda: keys.put_nowait(os.read(terminal, 1)))
+    try:
+        loop.add_reader(terminal, lambda: keys.put_nowait(os.read(terminal, 1)))
+    except PermissionError:
+        # What can be read at any time, a file or /dev/null, has nobody behind it.
+        raise UnavailableError(
+            "nobody can press: standard input is no terminal; demo --virtual presses itself"
+        ) from None
 
     async def pressed() -> bool:
         while (key := await keys.get()) not in (b"\n", b"\r", b" ", b""):
