@@ -7,10 +7,13 @@ import asyncio
 import signal
 from pathlib import Path
 
-from appliance.errors import UnavailableError
+from appliance.errors import UnavailableError, UsageError
 
 DEFAULT_PORT = 8765
 """Unprivileged, and the one that the examples of the websockets library use."""
+
+LAST_PORT = 65_535
+"""TCP's last."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,7 +28,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Serve until SIGINT or SIGTERM; 0. Raises ConfigurationError for a bad scenario, UnavailableError for a port."""
+    """Serve until SIGINT or SIGTERM; 0. Raises ConfigurationError for a bad scenario, UsageError for what is no port,
+    UnavailableError for one that cannot be had."""
+    if not 0 <= args.port <= LAST_PORT:
+        raise UsageError(f"--port must be from 0 to {LAST_PORT}, not {args.port}")
     # Here, so that `simulate --help` does not load numpy and websockets.
     from appliance.simulator import scenario_file
     from appliance.simulator.service import Service

@@ -73,9 +73,12 @@ _KINDS: Final[Mapping[type[Any], str]] = {
 def load(path: Path) -> scenario.Scenario:
     """The scenario in a file. Raises ConfigurationError with every problem found; each line begins with the path."""
     try:
-        return parse(path.read_text(encoding="utf-8"))
+        # With the mark that Windows' editor puts first.
+        return parse(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ConfigurationError([f"{path}: {error.strerror}"]) from None
+    except UnicodeDecodeError:
+        raise ConfigurationError([f"{path}: is not UTF-8 text; save the file as UTF-8"]) from None
     except ConfigurationError as error:
         raise ConfigurationError([f"{path}: {problem}" for problem in error.problems]) from None
 

@@ -41,7 +41,15 @@ async def test_it_serves_until_it_is_stopped(tmp_path: Path) -> None:
 async def test_a_bad_scenario_and_a_taken_port_are_one_line_each(tmp_path: Path) -> None:
     process, url = await simulate()
     port = url.split(":")[2].split("/")[0]
-    for arguments, code in ((["--scenario", str(tmp_path / "none")], 78), (["--port", port], 69)):
+    notepad = tmp_path / "notepad.toml"
+    notepad.write_text("[[connection]]\n", encoding="utf-16")
+    wrong = (
+        (["--scenario", str(tmp_path / "none")], 78),
+        (["--scenario", str(notepad)], 78),
+        (["--port", port], 69),
+        (["--port", "65536"], 64),
+    )
+    for arguments, code in wrong:
         program = (sys.executable, "-m", "appliance", "simulate", *arguments)
         other = await asyncio.create_subprocess_exec(*program, stderr=asyncio.subprocess.PIPE)
         _, said = await other.communicate()
