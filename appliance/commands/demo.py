@@ -114,6 +114,11 @@ def _environment(additions: dict[str, str]) -> Iterator[None]:
 
 
 def _virtual(settings: dict[str, Any], output: Path) -> int:
+    try:
+        # Now, not after three conversations; what is in it stays until there is something better.
+        output.open("ab").close()
+    except OSError as error:
+        raise UnavailableError(f"the recording cannot be written: {output}: {error.strerror}; see --output") from None
     pins = {"GPIOZERO_PIN_FACTORY": "mock", "GPIOZERO_MOCK_PIN_CLASS": "mockpwmpin"}
     with VirtualCard() as card, _environment(card.environment | pins):
         devices = {"microphone.device": card.microphone, "speaker.device": card.speaker}

@@ -10,6 +10,7 @@ import pytest
 
 from appliance import cli
 from appliance.commands import demo
+from appliance.commands.virtual_card import VirtualCard
 from appliance.errors import UnavailableError
 from tests.mock_pins import mock_pins
 
@@ -42,3 +43,14 @@ async def test_without_anybody_to_press_it_says_so(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("sys.stdin", nobody)
     with pytest.raises(UnavailableError, match="nobody can press"), demo._keys():
         pass
+
+
+def test_a_recording_that_cannot_be_written_is_said_before_three_conversations(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def card() -> VirtualCard:
+        raise AssertionError("the demo began")
+
+    monkeypatch.setattr(demo, "VirtualCard", card)
+    assert cli.main(["demo", "--virtual", "--output", str(tmp_path / "none" / "demo.wav")]) == 69
+    assert "demo.wav" in capsys.readouterr().err
