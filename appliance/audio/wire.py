@@ -19,8 +19,9 @@ from typing import Any, NamedTuple
 
 from .devices import Card, Device
 
-LARGEST_BYTES = 65_536
-"""Room for one message: 60 ms of 96 kHz stereo are 23 kB. The kernel's own limit for a datagram is 208 kB."""
+LARGEST_BYTES = 98_304
+"""Room for one message: 60 ms of eight channels at 96 kHz, the most that can be configured, are 92 kB, of an ordinary
+card 4. The kernel's own limit for a datagram is 208 kB."""
 
 
 class Open(NamedTuple):

@@ -45,3 +45,9 @@ def test_anything_else_is_a_value_error() -> None:
         wire.unpack_for_host(wire.pack(wire.Played(0, 0, 0, 0, 0.0)))
     with pytest.raises(ValueError, match="no message"):
         wire.unpack_from_host(wire.pack(wire.Flush(0)))
+
+
+def test_the_largest_block_that_can_be_configured_is_one_message() -> None:
+    """The rest of a longer one is cut off without a word: a hole in every block."""
+    frames = 96_000 * 60 // 1000
+    assert len(wire.pack(wire.Block(0.0, 0, bytes(2 * 8 * frames)))) <= wire.LARGEST_BYTES
