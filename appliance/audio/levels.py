@@ -30,11 +30,11 @@ def peak_dbfs(samples: npt.NDArray[np.int16]) -> float:
     return decibel(max(int(samples.max()), -int(samples.min())) / FULL_SCALE)
 
 
-def rms_dbfs(samples: npt.NDArray[np.int16]) -> float:
-    """Root mean square level; ``SILENCE_DBFS`` for zeros and for no samples."""
+def rms_dbfs(samples: npt.NDArray[np.int16] | npt.NDArray[np.float32]) -> float:
+    """Root mean square level of ``samples`` at int16 scale; ``SILENCE_DBFS`` for zeros and for no samples."""
     if samples.size == 0:
         return SILENCE_DBFS
-    as_float = samples.astype(np.float32)
+    as_float = samples.astype(np.float32, copy=False)
     return decibel(math.sqrt(float(np.dot(as_float, as_float)) / samples.size) / FULL_SCALE)
 
 

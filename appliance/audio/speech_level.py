@@ -40,7 +40,9 @@ class SpeechLevel:
         self._zeros = False
         self._samples += samples.size
         self._clipped += int(np.count_nonzero((samples >= CLIPPED) | (samples <= -CLIPPED)))
-        self._loudest_dbfs = max(self._loudest_dbfs, rms_dbfs(samples))
+        # Without the card's offset: some have one as loud as soft speech, and nobody hears it.
+        sound = samples.astype(np.float32)
+        self._loudest_dbfs = max(self._loudest_dbfs, rms_dbfs(sound - sound.mean()))
 
     @property
     def dead(self) -> bool:

@@ -13,7 +13,8 @@ from appliance.ledger import Ledger
 from appliance.turn.allowance import Allowance
 from appliance.turn.vocabulary import Outcome
 
-SECOND = b"\x00\x10" * 24_000
+SECOND = b"\x00\x10\x00\xf0" * 12_000
+"""Of a sound: a level that stays where it is would be a card's offset."""
 
 
 @pytest.fixture

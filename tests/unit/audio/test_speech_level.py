@@ -47,3 +47,12 @@ def test_a_short_turn_says_nothing(amplitude: float) -> None:
     judged = level(amplitude, 0.4)
     assert not judged.verdict
     assert not judged.dead
+
+
+@pytest.mark.parametrize("offset", [-1_000, 300])
+def test_a_card_whose_zero_is_elsewhere_makes_nobody_louder(offset: int) -> None:
+    judged = SpeechLevel()
+    noise = np.random.default_rng(1).standard_normal(24_000) * 100
+    for begin in range(0, noise.size, 960):
+        judged.add((noise[begin : begin + 960] + offset).astype("<i2").tobytes())
+    assert "too quiet, or nobody spoke: -50 dBFS" in judged.verdict
