@@ -309,7 +309,8 @@ class Turns:
         if self._parts.machine.state is not v.State.SPEAKING and not self._busy:
             return
         heard_s = sum(self._parts.speaker.heard_s(reply) for reply in self.figures.heard.response_ids)
-        if heard_s > self._heard_s:
+        # An answer starts when no clip of ours is left to be said: then nothing stands still.
+        if heard_s > self._heard_s or self._parts.sounds.saying:
             self.happens(v.PlaybackProgress())
         self._heard_s = heard_s
         self._playback_timer = asyncio.get_running_loop().call_later(PROGRESS_S, self._watch_playback)

@@ -6,12 +6,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from appliance import config
+from appliance.audio import speaker as speaker_module
 from appliance.audio.format import frames_from_s
 from appliance.audio.microphone import MicrophoneClosed, MicrophoneHole, MicrophoneLost, MicrophoneOpened
 from appliance.audio.speaker import SpeakerLost
@@ -26,6 +28,7 @@ from appliance.realtime.retry import Failure, What, classify
 from appliance.turn.clips import Clip
 from appliance.turn.vocabulary import Outcome, Sound, State, Stop
 from tests.edge.paper_loop import on_paper
+from tests.edge.paper_room import PaperSpeaker
 
 BLOCK_S = 0.02
 RESOLUTION_S = 1e-6
@@ -432,3 +435,29 @@ def test_a_press_by_the_socket_that_did_not_count_is_over_without_a_release() ->
         assert bench.state() is State.LISTENING
 
     on_bench(story, talk__mode="hold")
+
+
+def test_an_answer_that_waits_for_the_end_of_a_clip_has_not_stopped_arriving(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clip of a press while the microphone is off takes longer here than an answer may stand still."""
+
+    async def story(bench: Bench) -> None:
+        monkeypatch.setattr(speaker_module, "time", SimpleNamespace(monotonic=asyncio.get_running_loop().time))
+        speaker = PaperSpeaker(bench.daemon)
+
+        async def plays(seconds: float) -> None:
+            for _ in range(round(seconds / BLOCK_S)):
+                await asyncio.sleep(BLOCK_S)
+                speaker.plays(frames_from_s(BLOCK_S), asyncio.get_running_loop().time())
+
+        line = await bench.asked()
+        bench.daemon.mute(True)
+        bench.daemon.edge(True, "bench")
+        bench.daemon.edge(False, "bench")
+        assert bench.daemon.sounds.saying
+        bench.answers(line, seconds=0.5)
+        line.says(ev.ResponseDone("r1", "completed"))
+        await plays(5)
+        assert bench.daemon.turns.last is not None
+        assert bench.daemon.turns.last["outcome"] == Outcome.ANSWERED.value
+
+    on_bench(story, talk__mode="hold", talk__no_progress_s=2.0, panel__language="both")
