@@ -145,6 +145,9 @@ class Link:
         session, or has one, which the keepalive ends when it is dead."""
         self._unasked = False
         """An attempt is due that no turn asked for: a probe, a key that has changed, ``retry``."""
+        self._undecided = False
+        """The service has refused us, and whether it still does is being asked. An attempt that meets a network in
+        trouble is no answer: without another one nobody would ever ask again."""
         self._not_before_s = float("-inf")
         """No attempt sooner, unless the backoff has run out (ruling 13). It outlives the turn that met the failure."""
 
@@ -224,7 +227,7 @@ class Link:
 
     def _due(self) -> bool:
         """Somebody wants a session, or an attempt."""
-        return self._demand.wanted or self._unasked
+        return self._demand.wanted or self._unasked or self._undecided
 
     async def _attempt(self) -> None:
         """One session, from its handshake to its end, and the rest that its end asks for."""
@@ -244,6 +247,7 @@ class Link:
             return
         decision = self.policy.failed(over.failure, self._now_s(), waiting=self._demand.busy, jitter=self._jitter())
         if decision.latched:
+            self._undecided = False
             await self._latch(decision, was_open)
         else:
             await self._back_off(decision, was_open)
@@ -259,7 +263,7 @@ class Link:
         step_s = self._clock_step_s()
 
         def go_on() -> bool:
-            return self._pressed or not self._demand.wanted or abs(self._clock_step_s() - step_s) > CLOCK_STEP_S
+            return self._pressed or not self._due() or abs(self._clock_step_s() - step_s) > CLOCK_STEP_S
 
         look_s = 1.0 if decision.verdict.class_ is Class.CLOCK else None
         if not await self._until(go_on, decision.automatic_s, look_s):
@@ -281,7 +285,7 @@ class Link:
                 break
             self._demand.wanted = self._demand.busy = self._pressed = False
             self._on_event(Failed(decision.verdict, was_open=False))
-        self._unasked = True
+        self._undecided = True
         self._not_before_s = float("-inf")
 
     async def _until(
@@ -354,6 +358,7 @@ class Link:
             return
         self._demand.wanted = self._demand.wanted or self._settings.always
         self.policy.opened(self._now_s())
+        self._undecided = False
         self.due_s = None
         self._enter(LinkState.OPEN)
         self._on_event(Opened())

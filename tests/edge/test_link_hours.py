@@ -53,6 +53,39 @@ def test_topping_up_is_noticed_by_the_probe(code: int, within_s: float) -> None:
     on_paper(mended())
 
 
+@pytest.mark.parametrize("always", [False, True], ids=["on-demand", "always"])
+@pytest.mark.parametrize("pressed", [False, True], ids=["probe", "press"])
+def test_a_refusal_that_meets_a_network_in_trouble_is_not_forgotten(*, always: bool, pressed: bool) -> None:
+    """A router that starts again when a probe is due, or when somebody presses, has not topped up the account."""
+
+    async def interrupted() -> None:
+        times = replace(TIMES, backoff_first_s=0.5, backoff_cap_s=30.0)
+        async with (
+            Service(scenario=refusing(4003)) as service,
+            running(Rig(replace(settings(service.url), always=always), times=times)) as rig,
+        ):
+            rig.link.want()
+            await rig.reports(Failed)
+            service.scenario = Scenario(connections=(Connection(http=503),))
+            if pressed:
+                await asyncio.sleep(10)
+                rig.link.want()
+                await asyncio.sleep(15)
+                rig.link.release()
+            else:
+                await asyncio.sleep(910)
+            service.scenario = refusing(4003)
+            await asyncio.sleep(35)
+            assert rig.state() is LinkState.LATCHED, "the service has been asked again"
+            service.scenario = Scenario()
+            await asyncio.sleep(905)
+            assert rig.reported.count(Opened()) == 1 and rig.link.policy.verdict is None
+            await asyncio.sleep(70)
+            assert rig.state() is (LinkState.OPEN if always else LinkState.CLOSED)
+
+    on_paper(interrupted())
+
+
 def test_a_changed_key_is_tried_at_once() -> None:
     async def new_key() -> None:
         async with Service(scenario=refusing(4001)) as service, running(Rig(settings(service.url))) as rig:
@@ -63,6 +96,19 @@ def test_a_changed_key_is_tried_at_once() -> None:
             rig.stamp += 1
             await asyncio.sleep(10)
             assert Opened() in rig.reported and len(service.connections) == 2
+
+    on_paper(new_key())
+
+
+def test_a_changed_key_that_met_a_network_in_trouble_is_tried_again() -> None:
+    async def new_key() -> None:
+        async with Service(scenario=refusing(4001)) as service, running(Rig(settings(service.url))) as rig:
+            rig.link.want()
+            await rig.reports(Failed)
+            service.scenario = faults(Connection(http=503), Connection(http=503))
+            rig.stamp += 1
+            await asyncio.sleep(10)
+            assert Opened() in rig.reported and len(service.connections) == 4
 
     on_paper(new_key())
 
