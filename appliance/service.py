@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from appliance.config import Config
 from appliance.daemon import Daemon
-from appliance.edge import journal, notify, undervoltage
+from appliance.edge import journal, names, notify, undervoltage
 from appliance.edge.control import SOURCE as CONTROL_SOCKET
 from appliance.errors import ConfigurationError
 from appliance.kinds import Kind, entry
@@ -206,5 +206,6 @@ def run(config: Config, read: Callable[[], Config], begin: Callable[[Service], N
         loop.add_signal_handler(signal.SIGHUP, service.reload)
         await service.run()
 
-    asyncio.run(main())
+    with asyncio.Runner(loop_factory=names.Loop) as runner:
+        runner.run(main())
     return 0

@@ -1,0 +1,48 @@
+"""An event loop that can end while a name is still being resolved.
+
+Behind a router that has lost its line the system's resolver blocks: 5 s, twice, for each server (resolv.conf(5)).
+asyncio asks it in one of its worker threads, and waits for all of those when the loop ends; systemd would kill the box
+first. Here each name has a thread of its own, which is left behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import threading
+from typing import Any, Final
+
+RESOLVER: Final = "resolver"
+"""What each of its threads is called."""
+
+
+class Loop(asyncio.SelectorEventLoop):
+    """asyncio's own but for names. How many threads are under way is a matter of who asks: the link makes one attempt
+    at a time, each with its deadline."""
+
+    async def getaddrinfo(self, host: Any, port: Any, **how: Any) -> Any:
+        """As ``socket.getaddrinfo``, and raises what that raises."""
+        answer: asyncio.Future[Any] = self.create_future()
+
+        def tell(found: Any, error: BaseException | None) -> None:
+            if answer.done():
+                # Nobody waits any more.
+                return
+            if error is None:
+                answer.set_result(found)
+            else:
+                answer.set_exception(error)
+
+        def ask() -> None:
+            found, error = None, None
+            try:
+                found = socket.getaddrinfo(host, port, **how)
+            except Exception as raised:
+                error = raised
+            # RuntimeError: the loop has ended.
+            with contextlib.suppress(RuntimeError):
+                self.call_soon_threadsafe(tell, found, error)
+
+        threading.Thread(target=ask, name=RESOLVER, daemon=True).start()
+        return await answer
