@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
+from .words import one_line
+
 
 class Class(Enum):
     """What the box may do by itself, and which fault it shows. The value is the number of the fault that the
@@ -155,8 +157,8 @@ def classify(failure: Failure) -> Verdict:
     happened = failure.what.value
     if failure.code:
         happened += f" ({failure.code})"
-    if failure.text:
-        happened += f', saying "{failure.text}"' if failure.what in (What.CLOSED, What.HTTP) else f" ({failure.text})"
+    if text := one_line(failure.text):
+        happened += f', saying "{text}"' if failure.what in (What.CLOSED, What.HTTP) else f" ({text})"
     return Verdict(class_, happened, fix, failure)
 
 

@@ -32,15 +32,13 @@ from appliance.errors import ProtocolError
 from . import events as ev
 from .responses import MAX_ARGUMENTS_CHARS, MAX_CALLS, Response, Responses
 from .responses import ToolCall as ToolCall
+from .words import one_line
 
 HARMLESS_CODES: Final = frozenset({"response_cancel_not_active", "input_audio_buffer_commit_empty"})
 """Errors that only say that we were a moment late (ruling 3)."""
 
 MAX_NOTES: Final = 100
 """Different notes of one level in one session, each made once: a service wrong in more ways fills no journal."""
-
-MAX_ERROR_CHARS: Final = 300
-"""What is kept of an error's text: it becomes part of one line."""
 
 # ---------------------------------------------------------------- outcomes
 
@@ -277,7 +275,7 @@ class Session:
             case ev.ResponseDone(response_id, status):
                 self._done(response_id, status)
             case ev.ErrorEvent(kind, code, message):
-                said = ServiceSaid(_one_line(kind), _one_line(code), _one_line(message), code in HARMLESS_CODES)
+                said = ServiceSaid(one_line(kind), one_line(code), one_line(message), code in HARMLESS_CODES)
                 self._outcomes.append(said)
             case ev.UnknownEvent(kind):
                 self.unknown_events += 1
@@ -406,9 +404,3 @@ class Session:
         if len(noted) > MAX_NOTES:
             text = f"{MAX_NOTES} different oddities in this session; further ones are not logged"
         self._outcomes.append(Note(level, text))
-
-
-def _one_line(text: str) -> str:
-    """``text`` fit for the journal: cut to ``MAX_ERROR_CHARS``, without line breaks and control characters. The joiners
-    that Malayalam is spelt with are none, whatever Unicode calls them."""
-    return "".join(char if char.isprintable() or char in "\u200c\u200d" else " " for char in text[:MAX_ERROR_CHARS])

@@ -40,6 +40,12 @@ def test_row(failure: Failure, expected: Class) -> None:
     assert verdict.fix and "\n" not in verdict.line
 
 
+def test_a_close_reason_cannot_begin_a_line_of_its_own() -> None:
+    """It becomes part of what systemd is told (sd_notify(3)), where each line is an order."""
+    line = classify(Failure(What.CLOSED, 1013, "busy\nWATCHDOG=trigger\x1b[2J")).line
+    assert line.isprintable() and 'saying "busy WATCHDOG=trigger [2J"' in line
+
+
 @given(what=st.sampled_from(What), code=st.integers(0, 9999), text=st.text(max_size=40))
 def test_every_failure_has_a_meaning_and_a_fix(what: What, code: int, text: str) -> None:
     assert classify(Failure(what, code, text)).fix

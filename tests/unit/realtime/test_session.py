@@ -14,6 +14,7 @@ from appliance.realtime import events as ev
 from appliance.realtime import session as out
 from appliance.realtime.responses import CANCEL_DEADLINE_S, MAX_ARGUMENTS_CHARS, MAX_CALLS, MAX_RESPONSES
 from appliance.realtime.session import Session
+from appliance.realtime.words import MAX_CHARS
 
 SETTINGS = ev.SessionSettings("persona", "mal-male")
 PCM = b"\x01\x02\x03\x04"
@@ -262,7 +263,7 @@ def test_an_errors_text_is_one_line(connection: Connection) -> None:
     (said,) = connection.says(ev.ErrorEvent("a\nb", "\x1b[2J", "പിഴവ് അവന്\u200d\n" + "x" * 1_000_000))
     assert isinstance(said, out.ServiceSaid)
     assert (said.type, said.code) == ("a b", " [2J")
-    assert said.message.startswith("പിഴവ് അവന്\u200d xx") and len(said.message) <= out.MAX_ERROR_CHARS
+    assert said.message.startswith("പിഴവ് അവന്\u200d xx") and len(said.message) <= MAX_CHARS
 
 
 # ---------------------------------------------------------------- ruling 4: duplicates
