@@ -94,14 +94,21 @@ class Recorder:
             while True:
                 await self._changed.wait()
                 await self._until_due()
+                await self._look_at_clock()
                 self._changed.clear()
                 self._urgent.clear()
-                await self._look_at_clock()
-                content = self.history.encoded()
-                await asyncio.to_thread(self._write, content)
+                await self._write_aside(self.history.encoded())
         finally:
             if self._changed.is_set():
                 self._write(self.history.encoded())
+
+    async def _write_aside(self, content: bytes) -> None:
+        """In a thread, which has ended when this returns, also when it is cancelled: a file has one writer."""
+        writing = asyncio.create_task(asyncio.to_thread(self._write, content))
+        try:
+            await asyncio.wait({writing})
+        finally:
+            await writing
 
     async def _until_due(self) -> None:
         try:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -174,6 +176,48 @@ async def test_a_folder_that_cannot_be_written_is_said_once(tmp_path: Path, capl
         task.cancel()
         await asyncio.wait([task])
     assert caplog.text.count("is not kept") == 1
+
+
+async def test_a_box_that_stops_while_its_card_is_slow_has_one_writer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    begun, fsync, writers, most = threading.Event(), os.fsync, 0, 0
+
+    def slow(descriptor: int) -> None:
+        nonlocal writers, most
+        writers += 1
+        most = max(most, writers)
+        begun.set()
+        time.sleep(0.05)
+        fsync(descriptor)
+        writers -= 1
+
+    monkeypatch.setattr(os, "fsync", slow)
+    async with recording(tmp_path) as kept:
+        kept.happened(FAULT)
+        await asyncio.to_thread(begun.wait)
+        kept.happened(READY)
+    assert most == 1 and not caplog.records
+    assert len(written(tmp_path)["changes"]) == 2
+
+
+async def test_a_box_that_stops_while_the_clock_is_asked_for_forgets_nothing(tmp_path: Path) -> None:
+    asked = asyncio.Event()
+
+    async def slow() -> bool:
+        if len(kept.as_data()["changes"]):
+            asked.set()
+            await asyncio.Event().wait()
+        return False
+
+    kept = Recorder(str(tmp_path), slow)
+    task = asyncio.create_task(kept.run())
+    await asyncio.sleep(0)
+    kept.happened(FAULT)
+    await asked.wait()
+    task.cancel()
+    await asyncio.wait([task])
+    assert len(written(tmp_path)["changes"]) == 1
 
 
 @pytest.fixture
