@@ -5,6 +5,7 @@ To the journal, and/or to a file of JSON lines that only the daemon's user can r
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -68,7 +69,7 @@ class Transcripts:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
             try:
                 os.fchmod(descriptor, 0o600)
-                os.write(descriptor, line)
+                _append_whole(descriptor, line)
             finally:
                 os.close(descriptor)
             self._failed = False
@@ -93,6 +94,19 @@ class Transcripts:
             if os.path.exists(f"{path}.{number}"):
                 os.replace(f"{path}.{number}", f"{path}.{number + 1}")
         os.replace(path, f"{path}.1")
+
+
+def _append_whole(descriptor: int, line: bytes) -> None:
+    """All of ``line`` or nothing: a card that fills up takes a part of it, and says so only at the next write, and the
+    next turn's line would be glued to that part. Raises OSError."""
+    before = os.fstat(descriptor).st_size
+    try:
+        while line:
+            line = line[os.write(descriptor, line) :]
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.ftruncate(descriptor, before)
+        raise
 
 
 def _one_line(text: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import resource
 import stat
 from pathlib import Path
 
@@ -60,6 +61,21 @@ def test_a_place_that_cannot_be_written_is_one_line(tmp_path: Path, caplog: pyte
         transcripts.turn(number, "question", "answer", "answer")
     assert [record.levelname for record in caplog.records] == ["ERROR"]
     assert "question" not in caplog.text
+
+
+def test_a_card_that_fills_up_leaves_no_half_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "said.jsonl"
+    kept = Transcripts(settings(path))
+    kept.turn(1, "one", "", "")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 20, limits[1]))
+    try:
+        kept.turn(2, "two", "", "")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    kept.turn(3, "three", "", "")
+    assert [json.loads(line)["turn"] for line in path.read_text().splitlines()] == [1, 3]
+    assert caplog.text.count("transcripts are not kept") == 1
 
 
 def test_the_journal_gets_one_line_whatever_is_said(caplog: pytest.LogCaptureFixture) -> None:
