@@ -12,7 +12,7 @@ import logging
 import struct
 import termios
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -213,7 +213,9 @@ def _handshake_failure(error: Exception) -> Failure | None:
             return Failure(What.TIMEOUT)
         case InvalidStatus():
             response = error.response
-            return Failure(What.HTTP, response.status_code, retry_after_s=_retry_after_s(response.headers))
+            # One by one: asked for as one, two of the same name raise.
+            wishes = response.headers.get_all("Retry-After")
+            return Failure(What.HTTP, response.status_code, retry_after_s=_retry_after_s(wishes))
         case InvalidMessage() if isinstance(error.__cause__, EOFError):
             return Failure(What.UNREACHABLE, text="closed during the handshake")
         case InvalidHandshake():
@@ -235,10 +237,12 @@ def _handshake_failure(error: Exception) -> Failure | None:
             return None
 
 
-def _retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """The seconds of ``Retry-After``; None if absent or a date, which a box with a wrong clock cannot use."""
-    text = headers.get("Retry-After", "").strip()
-    return min(float(text), RETRY_AFTER_LIMIT_S) if text.isascii() and text.isdigit() else None
+def _retry_after_s(wishes: Iterable[str]) -> float | None:
+    """The seconds of the ``Retry-After`` headers: whoever stands between box and service may add one, and the longest
+    counts. None if absent or a date, which a box with a wrong clock cannot use."""
+    texts = [wish.strip() for wish in wishes]
+    longest_s = max((float(text) for text in texts if text.isascii() and text.isdigit()), default=None)
+    return None if longest_s is None else min(longest_s, RETRY_AFTER_LIMIT_S)
 
 
 def close_failure(closed: ConnectionClosed) -> Failure:

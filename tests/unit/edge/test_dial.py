@@ -8,6 +8,9 @@ import time
 from dataclasses import replace
 
 import pytest
+from websockets.datastructures import Headers
+from websockets.exceptions import InvalidStatus
+from websockets.http11 import Response
 
 from appliance.edge import dial
 from appliance.realtime.retry import What
@@ -69,5 +72,13 @@ def test_a_clock_of_1970_is_said_as_such(monkeypatch: pytest.MonkeyPatch) -> Non
     [("20", 20.0), ("0", 0.0), ("999999", dial.RETRY_AFTER_LIMIT_S), ("Wed, 21 Oct", None), ("-5", None), ("٣", None)],
 )
 def test_retry_after(text: str, seconds: float | None) -> None:
-    assert dial._retry_after_s({"Retry-After": text}) == seconds
-    assert dial._retry_after_s({}) is None
+    assert dial._retry_after_s([text]) == seconds
+    assert dial._retry_after_s([]) is None
+
+
+def test_of_two_wishes_the_longer_counts() -> None:
+    """A service's own and that of the network in front of it."""
+    wishes = Headers([("Retry-After", "5"), ("Retry-After", "30"), ("Retry-After", "Wed, 21 Oct")])
+    refusal = InvalidStatus(Response(429, "Too Many Requests", wishes))
+    failure = dial.connect_failure(refusal, HERE)
+    assert failure is not None and (failure.code, failure.retry_after_s) == (429, 30.0)
