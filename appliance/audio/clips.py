@@ -156,6 +156,9 @@ def read_own(path: str) -> Samples:
             pcm = file.readframes(frames)
     except FileNotFoundError:
         raise
+    except RuntimeError:
+        # What the library raises, without a word, where one part of the file reaches beyond the one that holds it.
+        raise BadClipError("is not a WAV file that can be read (its parts do not fit together)") from None
     except (OSError, EOFError, wave.Error) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise BadClipError(f"is not a WAV file that can be read ({reason or 'it ends too soon'})") from None

@@ -112,7 +112,7 @@ def bad_files(folder: Path) -> dict[str, str]:
         (folder / f"{number}").mkdir()
         (folder / f"{number}" / "call.wav").write_bytes(content)
         folders[what] = str(folder / f"{number}")
-    for name in ("long", "eight", "empty", "odd", "three", "truncated"):
+    for name in ("long", "eight", "empty", "odd", "three", "truncated", "beyond"):
         (folder / name).mkdir()
     save(folder / "long/call.wav", np.zeros(241_000, np.int16), 24_000)
     with wave.open(str(folder / "eight/call.wav"), "wb") as file:
@@ -123,6 +123,9 @@ def bad_files(folder: Path) -> dict[str, str]:
     save(folder / "three/call.wav", good, 24_000, 3)
     header = struct.pack("<4sI4s4sIHHIIHH", b"RIFF", 36, b"WAVE", b"fmt ", 16, 1, 1, 24_000, 48_000, 2, 16)
     (folder / "truncated/call.wav").write_bytes(header + struct.pack("<4sI", b"data", 48_000))
+    # Its first part says that it is longer than the whole, as after a copy that broke off and was gone on with.
+    oversized = struct.pack("<4sI4s4sI", b"RIFF", 40, b"WAVE", b"fmt ", 1_000)
+    (folder / "beyond/call.wav").write_bytes(oversized + header[20:] + good.tobytes())
     return folders | {
         "10 s is the most": str(folder / "long"),
         "8 bits and 1 channels": str(folder / "eight"),
@@ -130,6 +133,7 @@ def bad_files(folder: Path) -> dict[str, str]:
         "has 23999 Hz": str(folder / "odd"),
         "16 bits and 3 channels": str(folder / "three"),
         "no sound": str(folder / "truncated"),
+        "(its parts do not fit": str(folder / "beyond"),
     }
 
 
