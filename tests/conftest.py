@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 from appliance.commands.virtual_card import VirtualCard
+from tests.certificates import self_signed
 from tests.priority import as_the_unit
 from tests.witness import Repeating
 
@@ -36,3 +38,9 @@ def virtual_card(_card: VirtualCard, monkeypatch: pytest.MonkeyPatch) -> Iterato
     _card.plug_speaker()
     _card.plug_microphone()
     _card.echo(None)
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A file with a certificate for 127.0.0.1 and its key."""
+    return self_signed(tmp_path)

@@ -177,8 +177,10 @@ def unacknowledged_bytes(connection: ClientConnection) -> int:
     """
     transport = connection.transport
     count = struct.Struct("i")
+    # None under TLS, where asyncio forgets a lost connection before it tells anybody.
+    socket = transport.get_extra_info("socket")
     try:
-        answer = fcntl.ioctl(transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, bytes(count.size))
+        answer = fcntl.ioctl(-1 if socket is None else socket.fileno(), termios.TIOCOUTQ, bytes(count.size))
     except (OSError, ValueError):
         # It is being closed: whoever sends next hears of it.
         return 0

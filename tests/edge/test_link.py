@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +19,7 @@ from appliance.realtime.retry import Class
 from appliance.simulator.scenario import Close, Connection, Fail, Freeze, HangUp, Moment, Reset, Scenario, Step, faults
 from appliance.simulator.service import Service
 from appliance.simulator.settings import ServiceSettings
+from tests.certificates import of_server
 
 KEY = "swaram_test_0123456789"
 SETTINGS = events.SessionSettings("Be kind.", "mal-female")
@@ -261,6 +263,21 @@ async def test_a_line_that_goes_silent_is_noticed(service: Service) -> None:
         (lost,) = await rig.reports(Lost)
         assert isinstance(lost, Lost) and "silent" in lost.verdict.line and lost.was_open
         await rig.reports(Opened, 2)
+
+
+async def test_a_line_under_tls_that_breaks_while_audio_is_due(certificate: Path) -> None:
+    """asyncio's TLS forgets the socket some turns of the loop before anybody is told of the connection's end."""
+    scenario = faults(Connection(steps=(Step(on=Moment.READY, do=Reset(), after_ms=5),)))
+    async with (
+        Service(scenario=scenario, tls=of_server(certificate)) as service,
+        running(Rig(replace(settings(service.url), ca_file=str(certificate)))) as rig,
+    ):
+        rig.link.want()
+        async with asyncio.timeout(10):
+            while rig.reported.count(Opened()) < 2:
+                rig.link.kick()
+                await asyncio.sleep(0)
+        assert any(isinstance(event, Lost) and event.was_open for event in rig.reported)
 
 
 async def test_an_idle_session_is_closed_and_a_busy_one_is_not(service: Service) -> None:

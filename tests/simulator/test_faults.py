@@ -32,7 +32,7 @@ from appliance.simulator.scenario import (
 from appliance.simulator.scenario import Connection as Plan
 from appliance.simulator.service import Service
 from appliance.simulator.settings import PATH, ServiceSettings
-from tests.certificates import of_server, self_signed
+from tests.certificates import of_server
 from tests.simulator.client import KEY, SIMPLE, Client, call, dial, silence, speech
 
 
@@ -250,11 +250,6 @@ async def test_a_server_error_leaves_the_connection_open() -> None:
         await client.say(speech(400), silence(600))
         await client.until_event(e.ResponseDone)
         assert client.of(e.ErrorEvent)[0].type == "server_error"
-
-
-@pytest.fixture
-def certificate(tmp_path: Path) -> Path:
-    return self_signed(tmp_path)
 
 
 @pytest.mark.parametrize(("action", "code"), [(Reset(), None), (HangUp(), None), (Freeze(), None), (Close(4003), 4003)])
