@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 from typing import Final, NamedTuple
 
 from appliance import config, durable
@@ -16,6 +17,9 @@ from appliance.errors import ConfigurationError
 
 FILE: Final = "last-good.toml"
 """In the state folder."""
+
+_one_writer: Final = threading.Lock()
+"""Two reloads may come within the seconds that a worn card takes for the first."""
 
 
 class Loaded(NamedTuple):
@@ -57,13 +61,15 @@ def load(path: str | None, folder: str | None) -> Loaded:
 
 
 def keep(loaded: Loaded, folder: str | None) -> None:
-    """``loaded`` works: from now on it is the last good one of ``folder`` (None: nothing is kept). Raises OSError."""
+    """``loaded`` works: from now on it is the last good one of ``folder`` (None: nothing is kept). Called from any
+    thread. Raises OSError."""
     if folder is None or loaded.problems:
         return
     path = os.path.join(folder, FILE)
-    # Written when it differs: a card wears by what is written.
-    if not os.path.exists(path) or _content(path) != loaded.content:
-        durable.write(path, loaded.content)
+    with _one_writer:
+        # Written when it differs: a card wears by what is written.
+        if not os.path.exists(path) or _content(path) != loaded.content:
+            durable.write(path, loaded.content)
 
 
 def _content(path: str) -> bytes:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -73,3 +77,22 @@ def test_a_card_is_not_written_when_nothing_has_changed(tmp_path: Path, state: s
     last_good.keep(loaded, state)
     assert Path(state, last_good.FILE).stat().st_ino == before.st_ino
     assert Path(state, last_good.FILE).stat().st_mode & 0o777 == 0o600
+
+
+def test_two_reloads_on_a_slow_card_do_not_write_over_each_other(
+    tmp_path: Path, state: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, fsync = threading.Event(), os.fsync
+
+    def slow(descriptor: int) -> None:
+        begun.set()
+        time.sleep(0.05)
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", slow)
+    with ThreadPoolExecutor() as threads:
+        first = threads.submit(last_good.keep, last_good.read(written(tmp_path, GOOD)), state)
+        begun.wait()
+        second = threads.submit(last_good.keep, last_good.read(written(tmp_path, GOOD + "box.name = 'b'\n")), state)
+    assert first.exception() is None and second.exception() is None
+    assert last_good.load(written(tmp_path, WRONG), state).config.box.name == "b"
