@@ -100,9 +100,8 @@ def _socket_path(args: argparse.Namespace) -> str:
 
 def _history(args: argparse.Namespace) -> dict[str, Any]:
     """What the daemon remembers; what it last wrote when none answers. Raises UnavailableError."""
-    answer = _lines(_socket_path(args), {"command": "history"}, endless=False)
-    with contextlib.suppress(UnavailableError), contextlib.closing(answer):
-        history: dict[str, Any] = json.loads(next(answer))["history"]
+    with contextlib.suppress(UnavailableError):
+        history: dict[str, Any] = ask(_socket_path(args), "history")["history"]
         return history
     return recalled.from_file(last_good.state_folder() or recalled.STATE_FOLDER)
 
@@ -135,15 +134,17 @@ def _lines(path: str, request: Mapping[str, Any], *, endless: bool) -> Generator
             connection.connect(path)
             connection.sendall(json.dumps(request).encode("ascii") + b"\n")
             with connection.makefile("r", encoding="ascii", newline="\n") as answers:
+                # A daemon that is killed leaves half a line.
                 first = answers.readline()
-                if first:
+                if first.endswith("\n"):
                     yield first.rstrip("\n")
                     if not endless:
                         return
                 # Nothing may happen for days.
                 connection.settimeout(None)
                 for line in answers:
-                    yield line.rstrip("\n")
+                    if line.endswith("\n"):
+                        yield line.rstrip("\n")
         except OSError as error:
             raise UnavailableError(_explanation(path, error)) from error
     raise UnavailableError("the daemon has ended the connection")

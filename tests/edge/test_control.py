@@ -502,6 +502,23 @@ async def test_captions_go_with_watch(path: Path) -> None:
         await run_ctl(path, "press", "--captions")
 
 
+@pytest.mark.parametrize("command", ["status", "history", "idle"])
+async def test_ctl_of_a_daemon_that_is_killed_while_it_answers(
+    path: Path, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STATE_DIRECTORY", str(path.parent))
+    os.mkdir(path.parent)
+
+    async def killed(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readline()
+        writer.write(b'{"ok": tr')
+        writer.close()
+
+    async with await asyncio.start_unix_server(killed, path):
+        with pytest.raises(UnavailableError, match=r"ended the connection|there is no history"):
+            await run_ctl(path, command)
+
+
 async def test_ctl_does_not_wait_for_ever_for_a_hung_daemon(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ctl, "ANSWER_TIMEOUT_S", 0.05)
     os.mkdir(path.parent)
