@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -124,6 +125,12 @@ class Reports:
                 # As in a close: the words may hold a request's number.
                 alike = (level, Kind.SERVICE_SAYS, which)
                 self._repeats.log(level, said, _now_s(), entry(Kind.SERVICE_SAYS, ERROR=which), alike=alike)
+            case rt.Note("warning", text):
+                # The session says each once, and there may be a session a minute. Quoted in it are ids, never the same.
+                oddity = (Kind.SERVICE_ODD, re.sub(r"'[^']*'", "", text))
+                self._repeats.log(logging.WARNING, text, _now_s(), entry(Kind.SERVICE_ODD), alike=oddity)
+            case rt.Note(_, text):
+                log.debug("%s", text, extra=entry(Kind.SERVICE_ODD))
 
     def _end_replies(self) -> None:
         """Nothing more of any reply will arrive: what is here plays out."""

@@ -15,15 +15,13 @@ from typing import TYPE_CHECKING, Final
 
 from appliance.edge.dial import LinkSettings, close_failure, unacknowledged_bytes
 from appliance.errors import ProtocolError
-from appliance.kinds import Kind, entry
 from appliance.realtime import codec, events
 from appliance.realtime.retry import Failure, What
-from appliance.realtime.session import Note, Outcome, Ready, Send, ServiceSaid, Session
+from appliance.realtime.session import Outcome, Ready, Send, ServiceSaid, Session
 
 if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection
 
-log = logging.getLogger(__name__)
 wire_log = logging.getLogger("appliance.wire")
 
 CLOSE_AFTER_ERROR_S: Final = 1.0
@@ -162,9 +160,6 @@ class Conversation:
                     self._writable.set()
                 case Send(answer):
                     self.send(answer)
-                case Note(level, text):
-                    number = logging.WARNING if level == "warning" else logging.DEBUG
-                    log.log(number, "%s", text, extra=entry(Kind.SERVICE_ODD))
                 case ServiceSaid():
                     self._supply.on_outcome(outcome)
                     if outcome.type == "server_error":

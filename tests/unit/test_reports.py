@@ -1,0 +1,33 @@
+"""What of the parts' reports reaches the journal, told to a box whose parts do not run."""
+
+from __future__ import annotations
+
+import pytest
+
+from appliance import config
+from appliance.daemon import Daemon
+from appliance.realtime import events as ev
+from appliance.realtime import session as rt
+
+NO_PANEL = {"panel.button.gpio": 0, "panel.leds.kind": "none", "panel.leds.gpio": []}
+
+
+async def test_what_is_odd_in_every_session_is_not_said_in_every_session(caplog: pytest.LogCaptureFixture) -> None:
+    """An older service, or a newer one, is the same each time; and an id is another each time."""
+    box = Daemon(config.load(None, NO_PANEL))
+    for number in range(100):
+        session = rt.Session(ev.SessionSettings("", "mal-female"))
+        for odd in (
+            ev.OutputAudioDelta(f"resp_{number}", "item", b"\0\0"),
+            ev.ResponseDone(f"resp_{number}b", "completed"),
+            ev.OutputTranscriptDelta(None, "a"),
+        ):
+            for outcome in session.receive(odd, 0.0):
+                box.reports.on_link(outcome)
+    assert [record.getMessage() for record in caplog.records] == [
+        "audio of response 'resp_0', which was not announced; dropped",
+        "response.done of response 'resp_0b', which is not in progress; ignored",
+        "text without a response in progress; dropped",
+    ]
+    box.turns.close()
+    box.face.close()
