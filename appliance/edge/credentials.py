@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -102,8 +103,9 @@ def _from_file(path: Path, place: str) -> Secret:
         raise CredentialError(
             f"{place}: larger than {_LONGEST_BYTES} bytes, so it is not a key; write only the key there"
         )
-    # A byte that is no ASCII fails the check below like any other stray character.
-    return checked(content.decode("ascii", "replace"), place)
+    # Editors of other systems put a byte order mark in front, which nobody can see. Any other byte that is no ASCII
+    # fails the check below like every stray character.
+    return checked(content.removeprefix(codecs.BOM_UTF8).decode("ascii", "replace"), place)
 
 
 def checked(text: str, place: str) -> Secret:

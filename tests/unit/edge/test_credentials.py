@@ -53,6 +53,11 @@ def test_a_place_that_holds_no_key_is_named_and_not_quoted(tmp_path: Path, conte
     assert str(path) in str(caught.value) and "two keys" not in str(caught.value)
 
 
+def test_what_a_windows_editor_adds_does_not_matter(tmp_path: Path) -> None:
+    (tmp_path / "key").write_bytes(f"\ufeff{KEY}\r\n".encode())
+    assert read_key(str(tmp_path / "key")).reveal() == KEY
+
+
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(CredentialError, match="No such file"):
         read_key(str(tmp_path / "absent"), {})
