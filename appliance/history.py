@@ -23,6 +23,9 @@ MOST_DAYS: Final = 31
 MOST_BYTES: Final = 65_536
 """Of the file. Full, with every cause on each of the days, it has some 60 KB; beyond it the oldest is dropped."""
 
+BEYOND_S: Final = 1e11
+"""Some 3000 years: no box runs so long, and every system's calendar goes so far."""
+
 UNDATED: Final = "undated"
 """In place of a day, for what happened in boots in which the clock was never set."""
 
@@ -105,17 +108,28 @@ class History:
 
 
 def decoded(content: bytes) -> History:
-    """The history of a file. Raises ValueError if it is none, or of another version."""
-    data = json.loads(content)
+    """The history of a file, whatever a failing card has made of it. Raises ValueError if it is none, or of another
+    version."""
     history = History()
     try:
+        data = json.loads(content)
         if data["version"] != VERSION:
             raise ValueError(f"version {data['version']!r}")
         for boot, uptime_s, state, link, light in data["changes"]:
-            history._changes.append((str(boot), float(uptime_s), str(state), str(link), str(light)))
-        history._boots = {str(boot): None if began is None else float(began) for boot, began in data["boots"].items()}
+            history._changes.append((str(boot), _seconds(uptime_s), str(state), str(link), str(light)))
+        history._boots = {
+            str(boot): None if began is None else _seconds(began) for boot, began in data["boots"].items()
+        }
         for day, counts in data["days"].items():
             history._days[str(day)] = Counter({str(cause): int(number) for cause, number in counts.items()})
-    except (AttributeError, KeyError, TypeError) as error:
+    except (AttributeError, KeyError, OverflowError, RecursionError, TypeError) as error:
         raise ValueError("is no history") from error
     return history
+
+
+def _seconds(value: Any) -> float:
+    """``value``, if a calendar has such a time. Raises OverflowError, TypeError and ValueError."""
+    seconds = float(value)
+    if not abs(seconds) < BEYOND_S:
+        raise OverflowError(f"{seconds} s")
+    return seconds

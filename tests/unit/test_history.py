@@ -88,3 +88,23 @@ def test_a_year_takes_no_more_memory_than_a_month() -> None:
 def test_a_file_that_is_no_history_is_refused(content: bytes) -> None:
     with pytest.raises(ValueError, match=r"no history|version 2|Expecting value"):
         decoded(content)
+
+
+@pytest.mark.parametrize(
+    ("began", "uptime", "count"),
+    [
+        *((number, "2.5", "3") for number in ("1e999", "NaN", "1e300", "9" * 400)),
+        *(("1.5", number, "3") for number in ("1e999", "NaN", "1e300", "9" * 400)),
+        *(("1.5", "2.5", number) for number in ("1e999", "NaN")),
+    ],
+)
+def test_a_number_that_a_failing_card_has_made_is_refused(began: str, uptime: str, count: str) -> None:
+    """The daemon reads the file at each start: it must not end by it."""
+    changes, days = f'[["aa",{uptime},"ready","open","ready"]]', f'{{"2026-11-21":{{"turn":{count}}}}}'
+    with pytest.raises(ValueError, match=r"no history|NaN"):
+        decoded(f'{{"version":1,"boots":{{"aa":{began}}},"changes":{changes},"days":{days}}}'.encode())
+
+
+def test_a_file_of_brackets_is_refused() -> None:
+    with pytest.raises(ValueError, match="no history"):
+        decoded(b"[" * 60_000)
