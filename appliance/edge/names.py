@@ -16,13 +16,23 @@ from typing import Any, Final
 RESOLVER: Final = "resolver"
 """What each of its threads is called."""
 
+MOST_ASKED: Final = 8
+"""Names under way at once. The link's attempts follow one another, so more of them mean a resolver that has hung for
+good; its threads must not become as many as the unit allows (TasksMax=)."""
+
 
 class Loop(asyncio.SelectorEventLoop):
-    """asyncio's own but for names. How many threads are under way is a matter of who asks: the link makes one attempt
-    at a time, each with its deadline."""
+    """asyncio's own but for names."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._asking: list[threading.Thread] = []
 
     async def getaddrinfo(self, host: Any, port: Any, **how: Any) -> Any:
-        """As ``socket.getaddrinfo``, and raises what that raises."""
+        """As ``socket.getaddrinfo``, and raises what that raises; gaierror, too, while ``MOST_ASKED`` are under way."""
+        self._asking = [thread for thread in self._asking if thread.is_alive()]
+        if len(self._asking) >= MOST_ASKED:
+            raise socket.gaierror(socket.EAI_AGAIN, "the system's resolver does not answer")
         answer: asyncio.Future[Any] = self.create_future()
 
         def tell(found: Any, error: BaseException | None) -> None:
@@ -44,5 +54,7 @@ class Loop(asyncio.SelectorEventLoop):
             with contextlib.suppress(RuntimeError):
                 self.call_soon_threadsafe(tell, found, error)
 
-        threading.Thread(target=ask, name=RESOLVER, daemon=True).start()
+        thread = threading.Thread(target=ask, name=RESOLVER, daemon=True)
+        thread.start()
+        self._asking.append(thread)
         return await answer

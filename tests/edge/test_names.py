@@ -72,7 +72,8 @@ def test_a_name_and_what_is_none() -> None:
         runner.run(asked())
 
 
-def test_an_answer_that_nobody_waits_for_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+def hang(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """The system's resolver answers when this is set."""
     answer = threading.Event()
 
     def late(*_: object, **__: object) -> list[object]:
@@ -80,6 +81,11 @@ def test_an_answer_that_nobody_waits_for_is_dropped(monkeypatch: pytest.MonkeyPa
         return []
 
     monkeypatch.setattr(socket, "getaddrinfo", late)
+    return answer
+
+
+def test_an_answer_that_nobody_waits_for_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = hang(monkeypatch)
 
     async def asked() -> None:
         with pytest.raises(TimeoutError):
@@ -88,6 +94,27 @@ def test_an_answer_that_nobody_waits_for_is_dropped(monkeypatch: pytest.MonkeyPa
         (asking,) = (thread for thread in threading.enumerate() if thread.name == names.RESOLVER)
         answer.set()
         await asyncio.to_thread(asking.join)
+
+    with asyncio.Runner(loop_factory=names.Loop) as runner:
+        runner.run(asked())
+
+
+def test_a_resolver_that_has_hung_for_good_does_not_fill_the_box_with_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = hang(monkeypatch)
+
+    async def asked() -> None:
+        loop = asyncio.get_running_loop()
+        for _ in range(names.MOST_ASKED):
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.01):
+                    await loop.getaddrinfo("example.org", 443)
+        resolvers = [thread for thread in threading.enumerate() if thread.name == names.RESOLVER]
+        with pytest.raises(socket.gaierror):
+            await loop.getaddrinfo("example.org", 443)
+        answer.set()
+        for thread in resolvers:
+            await asyncio.to_thread(thread.join)
+        assert await loop.getaddrinfo("example.org", 443) == []
 
     with asyncio.Runner(loop_factory=names.Loop) as runner:
         runner.run(asked())
