@@ -28,7 +28,7 @@ from appliance.commands.checks.machine import Machine
 from appliance.commands.checks.running import RunningBox
 from appliance.commands.lights import MEANINGS
 from appliance.config import Config
-from appliance.edge import tools
+from appliance.edge import names, tools
 from appliance.errors import UnavailableError, UsageError
 from appliance.part_settings import link_settings, session_settings
 from appliance.turn.lights import Pattern
@@ -58,7 +58,8 @@ def run(args: argparse.Namespace) -> int:
         # What the parts would log is in the findings, in the same words.
         logging.getLogger("appliance").setLevel(logging.CRITICAL)
     person = Person(asks=not args.no_ask and sys.stdin.isatty())
-    findings = asyncio.run(_examined(args, person))
+    with asyncio.Runner(loop_factory=names.Loop) as runner:
+        findings = runner.run(_examined(args, person))
     if args.json:
         rows = [_row(finding) for finding in findings]
         print(json.dumps({"exit_code": exit_code(findings), "findings": rows}, indent=1, ensure_ascii=False))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,7 +30,7 @@ def silent(*_, **__):
     threading.Event().wait()
 
 socket.getaddrinfo, link.START_SPREAD_S = silent, 0.0
-sys.exit(cli.main(["--config", sys.argv[1], "run"]))
+sys.exit(cli.main(["--config", *sys.argv[1:]]))
 """
 
 CONFIGURATION = """
@@ -36,6 +38,7 @@ CONFIGURATION = """
 key_file = "{folder}/key"
 [link]
 connect = "always"
+connect_timeout_s = 1
 [panel.button]
 gpio = 0
 [panel.leds]
@@ -46,18 +49,33 @@ socket = "{folder}/control.sock"
 """
 
 
-def test_a_box_ends_while_a_name_is_being_resolved(tmp_path: Path) -> None:
-    (tmp_path / "key").write_text("swaram_test_0123456789abcdef\n")
-    (tmp_path / "config.toml").write_text(CONFIGURATION.format(folder=tmp_path))
-    command = (sys.executable, "-c", BOX, str(tmp_path / "config.toml"))
-    with subprocess.Popen(command, stdout=subprocess.PIPE, env={**os.environ, "STATE_DIRECTORY": str(tmp_path)}) as box:
+@contextlib.contextmanager
+def asking(folder: Path, *command: str) -> Iterator[subprocess.Popen[bytes]]:
+    """The real command, once it has asked a resolver that is silent for ever."""
+    (folder / "key").write_text("swaram_test_0123456789abcdef\n")
+    (folder / "config.toml").write_text(CONFIGURATION.format(folder=folder))
+    arguments = (sys.executable, "-c", BOX, str(folder / "config.toml"), *command)
+    environment = {**os.environ, "STATE_DIRECTORY": str(folder)}
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, env=environment) as box:
         try:
             assert box.stdout is not None
-            assert box.stdout.readline() == b"asked\n"
-            box.send_signal(signal.SIGTERM)
-            assert box.wait(STOP_S) == 0
+            while (line := box.stdout.readline()) != b"asked\n":
+                assert line, "it has ended"
+            yield box
         finally:
             box.kill()
+
+
+def test_a_box_ends_while_a_name_is_being_resolved(tmp_path: Path) -> None:
+    with asking(tmp_path, "run") as box:
+        box.send_signal(signal.SIGTERM)
+        assert box.wait(STOP_S) == 0
+
+
+def test_the_doctor_ends_when_everything_is_said(tmp_path: Path) -> None:
+    with asking(tmp_path, "doctor", "--no-ask") as doctor:
+        report, _ = doctor.communicate(timeout=30)
+    assert b"fault   name" in report and doctor.returncode == 2
 
 
 def test_a_name_and_what_is_none() -> None:
