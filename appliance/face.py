@@ -78,7 +78,7 @@ class Face:
             faults.add(Fault.SETUP)
         if self.setup_problems:
             faults.add(Fault.SETUP)
-        if (number := parts.link.policy.fault(now_s)) is not None:
+        if (number := parts.link.fault) is not None:
             faults.add(Fault(number))
         return Conditions(
             stopping=self.stopping,

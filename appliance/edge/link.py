@@ -164,6 +164,12 @@ class Link:
         """``want()`` now would be answered with Failed at once, without an attempt (ruling 13)."""
         return self.state is LinkState.LATCHED and self._now_s() < self._refused_until_s
 
+    @property
+    def fault(self) -> int | None:
+        """Number of the fault to show now; None: none, or none yet. What nobody tries any more is none: on demand only
+        the next question will tell, and nobody asks a box that calls for help."""
+        return None if self.state is LinkState.CLOSED else self.policy.fault(self._now_s())
+
     def want(self) -> None:
         """A turn needs a session now. In RETRYING this skips the backoff, in LATCHED it is one attempt."""
         self._demand.wanted = self._demand.busy = self._pressed = True

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from appliance.edge.link import Failed, LinkState, Lost, Opened
+from appliance.realtime.policy import NETWORK_FAULT_S
 from appliance.simulator.scenario import Close, Connection, HangUp, Moment, Scenario, Step, faults
 from appliance.simulator.service import Service
 
@@ -225,10 +226,30 @@ def test_a_line_that_drops_while_nobody_needs_it_is_no_trouble() -> None:
             await rig.reports(Lost)
             await asyncio.sleep(HOUR_S)
             assert rig.state() is LinkState.CLOSED and len(service.connections) == 1
-            assert rig.link.policy.fault(asyncio.get_running_loop().time()) is None
-            assert rig.link.policy.verdict is None
+            assert rig.link.fault is None and rig.link.policy.verdict is None
 
     on_paper(dropped())
+
+
+@pytest.mark.parametrize("always", [False, True])
+def test_a_network_that_is_gone_is_a_fault_while_somebody_tries(always: bool) -> None:
+    """On demand that ends with the question; whoever mended the router must not have to press a box that says it is
+    broken."""
+
+    async def gone() -> None:
+        down = Scenario(connections=(Connection(http=503),))
+        async with Service(scenario=down) as service:
+            chosen = replace(settings(service.url), always=always)
+            async with running(Rig(chosen)) as rig:
+                for fault in (None, 6):
+                    rig.link.want()
+                    await asyncio.sleep(15)
+                    assert rig.link.fault == fault
+                    rig.link.release()
+                    await asyncio.sleep(NETWORK_FAULT_S)
+                    assert rig.link.fault == (6 if always else None)
+
+    on_paper(gone())
 
 
 def test_asked_to_try_it_tries_once() -> None:
