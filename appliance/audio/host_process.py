@@ -1,29 +1,19 @@
 """The daemon's side of a sound host: start it, talk to it, notice when it hangs, kill and replace it.
 
-Everything runs in the thread of the event loop, which must be the thread that started the loop's process to live as
-long as it (in practice the main one): the kernel kills a host together with the *thread* that started it. Nothing
-blocks: the socket and the pipe are non-blocking, and one call of a reader does a bounded amount of work. Starting a
-host takes this thread 2 to 4 ms (a ``vfork``).
+Everything runs in the thread of the event loop. Nothing blocks: the socket and the pipe are non-blocking, and one call
+of a reader does a bounded amount of work.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import logging
-import os
-import socket
-import subprocess
-import sys
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import NoReturn, Protocol
 
 from . import wire
 from .devices import Card, Direction, card_named, is_there, read_cards
-
-logger = logging.getLogger(__name__)
+from .host_child import Child
 
 STALL_S = 1.0
 """A running device that says nothing for so long hangs (design.md). A microphone speaks every 20 ms, a speaker every
@@ -67,12 +57,6 @@ LATE_LOOP_S = 0.5
 """When our own loop was held up for more than this (a stopped process, a suspended machine), the silence says nothing
 about the host, and it is given another chance."""
 
-DYING_S = 0.5
-"""What a killed host gets to be gone before the next one is started: it may have the card still."""
-
-DYING_LOOK_S = 0.002
-"""Between two looks at it."""
-
 MESSAGES_AT_ONCE = 32
 """Read in one call of the socket's reader: 0.6 s of microphone, some 2 ms of work. Then other callbacks get a turn."""
 
@@ -81,9 +65,6 @@ PAUSED = "not wanted"
 
 UNPLUGGED = "unplugged"
 """Why a host is of no more use whose card is gone; the owner is told which card."""
-
-PASSED_ON = ("ALSA_", "HOME", "LANG", "LC_", "PATH", "PIPEWIRE_", "PULSE_", "XDG_")
-"""Beginnings of the variables that a host gets to see: what finds a sound server. No key, no NOTIFY_SOCKET."""
 
 
 class Owner(Protocol):
@@ -115,7 +96,7 @@ class SoundHost:
         self._request = wire.pack(request)
         self._owner = owner
         self._environment = environment
-        self._child: _Child | None = None
+        self._child: Child | None = None
         """None while there is no host."""
         self._running = False
         """The device is open."""
@@ -220,7 +201,7 @@ class SoundHost:
         """Start a host and watch over it; why it is of no more use."""
         loop = asyncio.get_running_loop()
         over: asyncio.Future[str] = loop.create_future()
-        self._child = child = _Child(self._direction, self._environment)
+        self._child = child = Child(self._direction, self._environment)
         self._over = over
         self._proven = False
         self.started += 1
@@ -246,7 +227,7 @@ class SoundHost:
                 return f"the sound host hung for {self._limit_s:g} s"
         return over.result()
 
-    def _listen(self, child: _Child, over: asyncio.Future[str]) -> None:
+    def _listen(self, child: Child, over: asyncio.Future[str]) -> None:
         """Have ``_fetch`` called when it is time: when something is there, or at the next look."""
         self._stop_listening(child)
         loop = asyncio.get_running_loop()
@@ -256,13 +237,13 @@ class SoundHost:
         else:
             loop.add_reader(child.link, self._fetch, child, over)
 
-    def _stop_listening(self, child: _Child) -> None:
+    def _stop_listening(self, child: Child) -> None:
         asyncio.get_running_loop().remove_reader(child.link)
         if self._look is not None:
             self._look.cancel()
             self._look = None
 
-    def _fetch(self, child: _Child, over: asyncio.Future[str]) -> None:
+    def _fetch(self, child: Child, over: asyncio.Future[str]) -> None:
         """Take in what the host says. The end of the host, or an exception of the owner's, is for ``_serve``."""
         try:
             reason = self._read(child)
@@ -287,7 +268,7 @@ class SoundHost:
         self._limit_s = LOOKING_S
         self._child.send(self._request)
 
-    def _read(self, child: _Child) -> str | None:
+    def _read(self, child: Child) -> str | None:
         """Take in what the host says; when it has ended, why."""
         self._more = False
         for _ in range(MESSAGES_AT_ONCE):
@@ -347,77 +328,6 @@ class SoundHost:
         asyncio.get_running_loop().remove_reader(child.chatter)
         child.kill()
         try:
-            await _collected(child.process)
+            await child.collected()
         finally:
             self._child = None
-
-
-class _Child:
-    """One process, our end of its socket, and its stderr."""
-
-    def __init__(self, direction: Direction, environment: Mapping[str, str] | None) -> None:
-        self.link, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        try:
-            self.process = subprocess.Popen(
-                (sys.executable, "-P", "-m", "appliance.audio.host", direction, str(theirs.fileno())),
-                env=_clean(os.environ if environment is None else environment),
-                pass_fds=(theirs.fileno(),),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-            )
-        except OSError:
-            self.link.close()
-            raise
-        finally:
-            theirs.close()
-        assert self.process.stderr is not None
-        self.chatter = self.process.stderr
-        os.set_blocking(self.chatter.fileno(), False)
-        self.link.setblocking(False)
-
-    def send(self, datagram: bytes) -> None:
-        # A full socket is that of a stopped host, a closed one that of a dead one: clock and reader see to them.
-        with contextlib.suppress(OSError):
-            self.link.send(datagram)
-
-    def log_chatter(self, loop: asyncio.AbstractEventLoop) -> None:
-        """ALSA says dozens of lines that mean nothing; a fault of the host's own is among them."""
-        try:
-            text = os.read(self.chatter.fileno(), 65_536)
-        except BlockingIOError:
-            return
-        if not text:
-            loop.remove_reader(self.chatter)
-        if logger.isEnabledFor(logging.DEBUG):
-            for line in text.decode(errors="replace").splitlines():
-                logger.debug("sound host %d: %s", self.process.pid, line)
-
-    def kill(self) -> None:
-        """It may take a moment to die: see ``_collected``."""
-        self.process.kill()
-        self.link.close()
-        self.chatter.close()
-
-
-async def _collected(process: subprocess.Popen[bytes]) -> None:
-    """Wait for a killed process, 100 µs as a rule and DYING_S at most; one that takes longer is collected later."""
-    give_up_s = time.monotonic() + DYING_S
-    while process.poll() is None:
-        if time.monotonic() >= give_up_s:
-            _collect_later(process)
-            return
-        await asyncio.sleep(DYING_LOOK_S)
-
-
-def _collect_later(process: subprocess.Popen[bytes]) -> None:
-    """One that sits in the kernel, with a driver that lost its card, dies when that lets it go."""
-    if process.poll() is None:
-        asyncio.get_running_loop().call_later(DYING_S, _collect_later, process)
-
-
-def _clean(environment: Mapping[str, str]) -> dict[str, str]:
-    """What a host gets to see, and where to find this very package."""
-    passed = {name: value for name, value in environment.items() if name.startswith(PASSED_ON)}
-    # Debian's jack plugin would otherwise start a server.
-    return {**passed, "PYTHONPATH": str(Path(__file__).parents[2]), "JACK_NO_START_SERVER": "1"}
