@@ -81,11 +81,17 @@ class Child:
     async def collected(self) -> None:
         """Wait after ``kill`` until it is gone: 100 µs as a rule, DYING_S at most. Later it is collected by itself."""
         give_up_s = time.monotonic() + DYING_S
-        while self.process.poll() is None:
-            if time.monotonic() >= give_up_s:
-                _collect_later(self.process)
-                return
-            await asyncio.sleep(DYING_LOOK_S)
+        try:
+            while self.process.poll() is None:
+                if time.monotonic() >= give_up_s:
+                    _collect_later(self.process)
+                    return
+                await asyncio.sleep(DYING_LOOK_S)
+        except asyncio.CancelledError:
+            # The box stops, and nobody will look again.
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(DYING_S)
+            raise
 
 
 def _collect_later(process: subprocess.Popen[bytes]) -> None:
