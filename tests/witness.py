@@ -21,8 +21,9 @@ from _pytest.terminal import TerminalReporter
 
 from tests.priority import as_the_unit
 
-LATE_S: Final = 0.020
-"""A speaker's device buffer holds 30 ms: a host that is woken so late has hardly any left."""
+LATE_S: Final = 0.010
+"""A period of the speaker. A host that is woken so much later than it asked for lives on its card's buffer, and the
+programs that play the person and the listener have none to speak of."""
 
 ATTEMPTS: Final = 3
 """A machine that stands still each time is no machine to test sound on."""
