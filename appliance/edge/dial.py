@@ -206,7 +206,13 @@ def _handshake_failure(error: Exception) -> Failure | None:
     import socket
     import ssl
 
-    from websockets.exceptions import InvalidHandshake, InvalidMessage, InvalidStatus
+    from websockets.exceptions import (
+        InvalidHandshake,
+        InvalidMessage,
+        InvalidProxyStatus,
+        InvalidStatus,
+        ProxyError,
+    )
 
     match error:
         case TrustError():
@@ -220,6 +226,10 @@ def _handshake_failure(error: Exception) -> Failure | None:
             return Failure(What.HTTP, response.status_code, retry_after_s=_retry_after_s(wishes))
         case InvalidMessage() if isinstance(error.__cause__, EOFError):
             return Failure(What.UNREACHABLE, text="closed during the handshake")
+        case InvalidProxyStatus():
+            return Failure(What.PROXY, error.response.status_code)
+        case ProxyError():
+            return Failure(What.PROXY, text=str(error))
         case InvalidHandshake():
             return Failure(What.PROTOCOL, text=type(error).__name__)
         case ssl.SSLCertVerificationError():

@@ -34,7 +34,7 @@ _BY_CLASS: Final = {
 }
 
 _OF_THE_NETWORK: Final = frozenset(
-    {What.UNREACHABLE, What.NAME, What.TIMEOUT, What.NO_PONG, What.SEND_STUCK, What.TLS, What.NO_NETWORK}
+    {What.UNREACHABLE, What.NAME, What.TIMEOUT, What.NO_PONG, What.SEND_STUCK, What.TLS, What.PROXY, What.NO_NETWORK}
 )
 """A service that is down looks the same from here as a router that has lost its line (UNREACHABLE, TIMEOUT). The router
 is by far the more frequent, and waiting does not mend it."""

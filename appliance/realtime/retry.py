@@ -53,6 +53,7 @@ class What(Enum):
     CERTIFICATE_ISSUER = "the service's certificate has an unknown issuer or a wrong name"
     TRUST = "the authorities to trust cannot be read"
     TLS = "no secure connection could be made"
+    PROXY = "the proxy does not let the connection through"
     PROTOCOL = "the other side does not speak the service's protocol"
     SERVER_ERROR = "the service had an internal error"
     NOT_CONFIGURED = "the service did not confirm the settings in time"
@@ -133,6 +134,7 @@ _BY_WHAT: Final = {
     What.CERTIFICATE_ISSUER: _NETWORK,
     What.TRUST: (Class.TRANSIENT, "check link.ca_file; trying again by itself"),
     What.TLS: _TRANSIENT,
+    What.PROXY: (Class.TRANSIENT, "check link.proxy; trying again by itself"),
     What.PROTOCOL: _NETWORK,
     What.SERVER_ERROR: _TRANSIENT,
     What.NOT_CONFIGURED: _TRANSIENT,

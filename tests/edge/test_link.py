@@ -265,6 +265,28 @@ async def test_a_line_that_goes_silent_is_noticed(service: Service) -> None:
         await rig.reports(Opened, 2)
 
 
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        (b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", "connection through (407)"),
+        (b"what?\r\n\r\n", "connection through (did not receive a valid HTTP response from proxy)"),
+    ],
+)
+async def test_a_proxy_that_refuses_is_named(service: Service, answer: bytes, text: str) -> None:
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        async with running(Rig(replace(settings(service.url), proxy=f"http://127.0.0.1:{port}"))) as rig:
+            rig.link.want()
+            (lost, *_) = await rig.reports(Lost)
+    assert isinstance(lost, Lost) and text in lost.verdict.happened and "link.proxy" in lost.verdict.fix
+
+
 async def test_a_line_under_tls_that_breaks_while_audio_is_due(certificate: Path) -> None:
     """asyncio's TLS forgets the socket some turns of the loop before anybody is told of the connection's end."""
     scenario = faults(Connection(steps=(Step(on=Moment.READY, do=Reset(), after_ms=5),)))

@@ -18,7 +18,7 @@ ROWS = {
     ],
     Advice.CHECK: [
         *(Failure(what) for what in (What.NO_NETWORK, What.NAME, What.UNREACHABLE, What.TIMEOUT, What.NO_PONG)),
-        *(Failure(what) for what in (What.SEND_STUCK, What.TLS, What.CERTIFICATE_ISSUER, What.PROTOCOL)),
+        *(Failure(what) for what in (What.SEND_STUCK, What.TLS, What.PROXY, What.CERTIFICATE_ISSUER, What.PROTOCOL)),
         *(Failure(HTTP, status) for status in (302, 511)),
         Failure(CLOSED, 1006),
     ],
