@@ -10,7 +10,7 @@ from hypothesis import settings
 
 from appliance.commands.virtual_card import VirtualCard
 from tests.certificates import self_signed
-from tests.priority import as_the_unit
+from tests.priority import ORDINARY_NICE, UNIT_NICE, as_the_unit, share_of_session
 from tests.witness import Repeating
 
 # How long an example takes says how busy this machine is; what the code costs is measured by tests/bench.
@@ -20,6 +20,13 @@ settings.load_profile("untimed")
 
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(Repeating())
+    if not hasattr(config, "workerinput"):
+        share_of_session(UNIT_NICE)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        share_of_session(ORDINARY_NICE)
 
 
 @pytest.fixture(scope="session")
