@@ -69,3 +69,36 @@ class BlockClock:
         lost_s = late_s if late_s > CERTAIN_PERIODS * self._period_s else min(self._suspect)
         self._suspect = []
         return lost_s
+
+
+class BreakCounter:
+    """How often a speaker broke off in its sound because its device ran dry. One per opened device.
+
+    PortAudio mends that by itself and says nothing: in the write that is under way, or in the question how much may be
+    written, whichever comes first. But a device that ran dry is as much later with all that follows, and a write that
+    had to wait for room shows it. Measured on the virtual card with a buffer of 30 ms, the writer held up for 50, 100
+    and 300 ms: 20, 70 and 270 ms late from then on; otherwise within 6 ms. Gaps from half a period on are noticed.
+    """
+
+    def __init__(self, hz: int, period_frames: int) -> None:
+        self._hz = hz
+        self._period_frames = period_frames
+        self._clock: BlockClock | None = None
+        """None until the device's buffer was full for the first time: until then nothing has to wait."""
+        self._next_frame = 0
+        self._silent_blocks = SUSPECT_READS + 1
+        """Blocks of silence since the last one that sounded."""
+        self.count = 0
+
+    def wrote(self, began_s: float, returned_s: float, room_frames: int, sounding: bool) -> None:
+        """A block was written, between these times, and left room for so much. ``sounding``: it was no silence."""
+        self._silent_blocks = 0 if sounding else self._silent_blocks + 1
+        if self._clock is None:
+            if returned_s - began_s < WAITED_SHARE * self._period_frames / self._hz:
+                return
+            self._clock = BlockClock(self._hz, self._period_frames)
+        _, first = self._clock.block(began_s, returned_s, self._period_frames, room_frames)
+        # A gap shows up to SUSPECT_READS blocks after it.
+        if first > self._next_frame and self._silent_blocks <= SUSPECT_READS:
+            self.count += 1
+        self._next_frame = first + self._period_frames

@@ -31,7 +31,7 @@ from typing import Any, NoReturn
 from appliance.errors import DeviceNotFoundError
 
 from . import card_level, wire
-from .block_clock import BlockClock
+from .block_clock import BlockClock, BreakCounter
 from .devices import MOST_HARDWARE_CHANNELS, Choice, Device, Direction, card_of, choose, read_cards
 from .holders import in_use
 from .output_queue import OutputQueue, stereo
@@ -286,26 +286,23 @@ class Host:
         self._output = output = OutputQueue(hz, int(BOUND_S * hz))
         self._say(opened)
         silence = bytes(2 * opened.channels * period)
-        buffer_frames = round(opened.buffer_s * hz)
-        dry = 0
+        dry = BreakCounter(hz, period)
         reported: tuple[int, int, int] = (0, 0, 0)
         reported_s = 0.0
         was_silent = True
         while True:
             samples = output.block(period)
-            if samples is not None and not was_silent and stream.get_write_available() >= buffer_frames:
-                dry += 1
-            if samples is None:
-                stream.write(silence, period)
-            else:
-                stream.write((stereo(samples) if opened.channels == 2 else samples).tobytes(), period)
+            pcm = silence if samples is None else (stereo(samples) if opened.channels == 2 else samples).tobytes()
+            began_s = time.monotonic()
+            stream.write(pcm, period)
             now_s = time.monotonic()
+            dry.wrote(began_s, now_s, stream.get_write_available(), samples is not None)
             position = output.position
             started = was_silent and samples is not None
             due_s = REPORT_S if position[:2] != reported[:2] else HEARTBEAT_S
             # Half a period early rather than half a period late.
             if started or now_s - reported_s >= due_s - period / hz / 2:
-                report = wire.Played(*position, output.breaks + dry, now_s)
+                report = wire.Played(*position, output.breaks + dry.count, now_s)
                 self._outbox.put(wire.pack(report), instead=True)
                 reported, reported_s = position, now_s
             was_silent = samples is None

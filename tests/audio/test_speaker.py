@@ -203,6 +203,26 @@ async def test_a_reply_waits_for_a_speaker_that_is_plugged_in_later(virtual_card
     assert worst_likeness(reply[240:-240], recording.samples, lag_of(reply, recording.samples) + 240, HZ) > 0.99
 
 
+@pytest.mark.parametrize("sounding", [True, False])
+async def test_a_device_that_runs_dry_is_counted_where_sound_was(virtual_card: VirtualCard, sounding: bool) -> None:
+    """The sound host itself is held up, as by a busy machine: for longer than the device's buffer lasts."""
+    async with speaking() as box:
+        if sounding:
+            box.player.play()
+            box.player.append("r1", babble(1.0).tobytes())
+            await until(lambda: box.speaker.reports[-1].written_frames > 0.3 * 48_000)
+        process_id = box.speaker.process_id
+        assert process_id is not None
+        os.kill(process_id, signal.SIGSTOP)
+        await asyncio.sleep(0.2)
+        os.kill(process_id, signal.SIGCONT)
+        seen = len(box.speaker.reports)
+        await until(lambda: len(box.speaker.reports) > seen + 1)
+        box.player.end("r1")
+        await until(lambda: box.seen(ReplyDrained) or not sounding)
+        assert box.seen(Underrun) == ([Underrun(None, 1)] if sounding else [])
+
+
 async def test_a_slow_reply_underruns_and_a_held_up_loop_is_told_apart(virtual_card: VirtualCard) -> None:
     async with speaking() as box:
         box.player.play()

@@ -1,7 +1,7 @@
 """Whether the sound breaks off while every core is busy: ``python -m tests.bench.load [SECONDS]``, 20 by default.
 
-One speaker at the default settings plays an answer over the virtual card, beside two busy processes for each core. Its
-sound server is as starved as the host is. Exit status 1 if an underrun was counted.
+One speaker at the default settings plays an answer over the virtual card, beside two busy processes for each core, of
+the same priority as the sound host. Exit status 1 if an underrun was counted.
 """
 
 from __future__ import annotations
