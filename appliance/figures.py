@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from appliance.turn.heard import Heard
+from appliance.turn.vocabulary import Outcome
 
 
 @dataclass(slots=True)
@@ -52,7 +53,9 @@ class TurnFigures:
 
     def line(self, outcome: str) -> str:
         """One line for the journal."""
-        parts = [f"turn {self.number} {outcome}", f"{self.said_s:.1f} s said"]
+        heard_nobody = outcome == Outcome.NO_SPEECH.value
+        said = f"nothing heard in {self.said_s:.1f} s" if heard_nobody else f"{self.said_s:.1f} s said"
+        parts = [f"turn {self.number} {outcome}", said]
         if self.heard.received_s:
             parts.append(f"{self.heard.heard_s:.1f} of {self.heard.received_s:.1f} s of answer heard")
         if (waited_s := _between(self.ended_s, self.audible_s)) is not None:

@@ -103,6 +103,8 @@ class Reports:
                 if self._parts.machine.state is v.State.LISTENING:
                     self._parts.ledger.figures.ended_s = _now_s()
                 self._turns.happens(v.SpeechEnded())
+            case rt.NothingHeard():
+                self._turns.happens(v.NothingHeard())
             case rt.ReplyBegan(response_id):
                 self._turns.happens(v.ReplyBegan(response_id))
             case rt.ReplyAudio(response_id, pcm):

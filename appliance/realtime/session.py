@@ -12,6 +12,7 @@ Ruling  What it says                                                            
 2       when the person goes on speaking, nothing of the reply so far counts           ``_speech_began``
 3       one ``response.cancel`` a reply, none after its ``response.done``              ``cancel``
 3       two errors are harmless                                                        ``HARMLESS_CODES``
+3       ... but one of them, of this turn's commit, may say that nobody was heard      ``commits.py``
 4       a second response in one turn is a duplicate: cancelled, dropped               ``_Place.TAKEN``
 7       tools are called for only by a reply that was completed                        ``_done``
 12      audio leaves only after ``session.updated``                                    ``_require_ready``
@@ -30,11 +31,13 @@ from typing import Final, Literal, TypeAlias, assert_never
 from appliance.errors import ProtocolError
 
 from . import events as ev
+from .commits import Commits
 from .responses import MAX_ARGUMENTS_CHARS, MAX_CALLS, Response, Responses
 from .responses import ToolCall as ToolCall
 from .words import one_line
 
-HARMLESS_CODES: Final = frozenset({"response_cancel_not_active", "input_audio_buffer_commit_empty"})
+COMMIT_EMPTY: Final = "input_audio_buffer_commit_empty"
+HARMLESS_CODES: Final = frozenset({"response_cancel_not_active", COMMIT_EMPTY})
 """Errors that only say that we were a moment late (ruling 3)."""
 
 MAX_NOTES: Final = 100
@@ -56,6 +59,11 @@ class SpeechBegan:
 @dataclass(frozen=True, slots=True)
 class SpeechEnded:
     """The service hears a pause."""
+
+
+@dataclass(frozen=True, slots=True)
+class NothingHeard:
+    """This turn's commit was empty to a service that has shown no sign of having heard anybody in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +134,7 @@ Outcome: TypeAlias = (
     Ready
     | SpeechBegan
     | SpeechEnded
+    | NothingHeard
     | ReplyBegan
     | ReplyAudio
     | ReplyText
@@ -166,6 +175,7 @@ class Session:
         self._in_speech = False
         """``speech_started`` has arrived and nothing has ended that speech yet."""
         self._responses = Responses()
+        self._commits = Commits()
         self._noted: dict[Literal["debug", "warning"], set[str]] = {"debug": set(), "warning": set()}
         self._outcomes: list[Outcome] = []
         """Of the event that is being received."""
@@ -188,6 +198,7 @@ class Session:
         """The end of the person's turn; a response may follow. Raises ProtocolError before ``ready``."""
         self._require_ready()
         self._expect_first_response()
+        self._commits.sent()
         return ev.InputAudioBufferCommit()
 
     def clear(self) -> ev.InputAudioBufferClear:
@@ -236,12 +247,14 @@ class Session:
         self._responses.drop_all("it answers an earlier turn")
         self._turn_open = True
         self._place = _Place.OPEN if self._in_speech else _Place.CLOSED
+        self._commits.begin_turn(noticed=self._in_speech)
 
     def end_turn(self) -> None:
         """No turn: whatever reply is still under way no longer counts, and none is expected."""
         self._responses.drop_all("its turn is over")
         self._turn_open = False
         self._place = _Place.CLOSED
+        self._commits.end_turn()
 
     # ------------------------------------------------------------ what we receive
 
@@ -260,8 +273,10 @@ class Session:
                 if not self._in_speech:
                     self._note("debug", "speech_stopped without speech_started")
                 self._in_speech = False
+                self._commits.noticed()
                 self._outcomes.append(SpeechEnded())
             case ev.InputTranscriptionCompleted(transcript=text):
+                self._commits.noticed()
                 self._outcomes.append(CallerText(text))
             case ev.ResponseCreated(response_id):
                 self._announced(response_id, now_s)
@@ -277,6 +292,8 @@ class Session:
             case ev.ErrorEvent(kind, code, message):
                 said = ServiceSaid(one_line(kind), one_line(code), one_line(message), code in HARMLESS_CODES)
                 self._outcomes.append(said)
+                if code == COMMIT_EMPTY and self._commits.empty():
+                    self._outcomes.append(NothingHeard())
             case ev.UnknownEvent(kind):
                 self.unknown_events += 1
                 self._note("debug", f"unknown event {kind!r}; ignored, and not logged again in this session")
@@ -304,6 +321,7 @@ class Session:
         # Ruling 2: what the service has said so far answers half a question, whether or not it cancels it itself. No
         # cancel of ours: the service says speech_started because it has done so.
         self._in_speech = True
+        self._commits.noticed()
         self._responses.drop_all("the person went on speaking")
         if self._turn_open:
             self._place = _Place.OPEN
@@ -317,6 +335,8 @@ class Session:
             return
         # The service begins to answer, so it takes the speech to be over, also when it forgot to say so.
         self._in_speech = False
+        if self._place is not _Place.CLOSED:
+            self._commits.noticed()
         settling = self._responses.settling(now_s)
         response = self._responses.announce(response_id)
         if self._place is _Place.OPEN and not settling:
@@ -380,6 +400,11 @@ class Session:
             response.done = True
             return
         response.done = True
+        # Our cancel follows the commits before it on the same line, and a commit that was under way when turn detection
+        # began an answer has arrived long before all of it is made: what the service had to say of them it has said.
+        confirmed = response.cancelled_s is not None and status == "cancelled"
+        if confirmed or (response.sounded and status == "completed"):
+            self._commits.dealt_with(own=not response.dropped)
         calls, response.calls, response.odd_byte = tuple(response.calls), [], b""
         if response.dropped:
             return

@@ -41,9 +41,14 @@ class Turn:
     """The service heard speech begin and has not heard it end."""
     service_spoke: bool = False
     """The service has said anything about this turn in this session."""
+    spoken_of_before: bool = False
+    """The same of sessions of this turn that were lost."""
     end_noticed: bool = False
     """The service heard the end of the turn (a pause in its middle does not count)."""
     committed: bool = False
+    """The service was told of the turn's end in this session; at most once."""
+    committed_all: bool = False
+    """... and nobody has gone on speaking since: that end was the end."""
     reply: Reply | None = None
     playing: set[str] = field(default_factory=set)
     """Replies with audio in the player that has not been drained."""
@@ -55,6 +60,11 @@ class Turn:
     """Tool results went out and the service has not begun the reply that follows."""
     broken: bool = False
     """The session was lost while the answer played: it ends with the sorry earcon."""
+
+    def leave_session(self) -> None:
+        """What the service has heard of this turn it heard in a session that is gone."""
+        self.spoken_of_before = self.spoken_of_before or self.service_spoke
+        self.in_speech = self.service_spoke = self.end_noticed = False
 
 
 class Conversation:

@@ -48,6 +48,7 @@ _FACT: Final = Ignored("only a fact, noted for the next press")
 _SENT_ONCE: Final = Ignored("only an ended utterance that is still leaving can finish leaving")
 _LEFTOVER: Final = Ignored("the zeros, or what a live microphone heard since; no deadline waits for them")
 _NOT_PLAYING: Final = Ignored("the report of a sound that has been flushed since")
+_MORE_IS_SAID: Final = Ignored("the commit was followed by more, of which the service has not said that it is nothing")
 _KEPT: Final = Ignored("the question is complete; losing the microphone takes nothing from it")
 _TURN_OPEN: Final = Ignored("a turn is open: what is said belongs to it, or is our own voice")
 _ALREADY_OPEN: Final = Ignored("a press that is down cannot go down; another source's press is not the owner's")
@@ -64,7 +65,7 @@ TABLE: Final[Mapping[State, Mapping[type[v.Event] | Deadline, Rule | Ignored]]] 
         v.LinkFailed: _FACT,
         v.MicrophoneReady: _FACT,
         v.MicrophoneLost: _FACT,
-        **dict.fromkeys((v.UtteranceSent, v.SendingProgress, v.SpeechBegan, v.SpeechEnded), _NO_TURN),
+        **dict.fromkeys((v.UtteranceSent, v.SendingProgress, v.SpeechBegan, v.SpeechEnded, v.NothingHeard), _NO_TURN),
         **dict.fromkeys((v.ReplyBegan, v.ReplyAudio, v.ReplyEnded, v.ReplyAudible), _NO_TURN),
         **dict.fromkeys((v.PlaybackProgress, v.ReplyDrained, v.ToolsFinished), _NO_TURN),
         **dict.fromkeys(Deadline, _UNARMED),
@@ -82,6 +83,7 @@ TABLE: Final[Mapping[State, Mapping[type[v.Event] | Deadline, Rule | Ignored]]] 
         v.LinkFailed: Rule(rules.link_failed, (_R,)),
         v.SpeechBegan: Rule(rules.speech_began, (_L,)),
         v.SpeechEnded: Rule(rules.speech_ended_listening, (_L, _W, _P, _R, _E)),
+        v.NothingHeard: _MORE_IS_SAID,
         v.ReplyBegan: Rule(answers.reply_began, (_L, _W)),
         v.ReplyAudio: Rule(answers.reply_audio, (_L,)),
         v.ReplyEnded: Rule(answers.reply_ended, (_L,)),
@@ -110,6 +112,7 @@ TABLE: Final[Mapping[State, Mapping[type[v.Event] | Deadline, Rule | Ignored]]] 
         v.LinkFailed: Rule(rules.link_failed, (_R,)),
         v.SpeechBegan: Rule(rules.speech_began, (_S,)),
         v.SpeechEnded: Rule(rules.speech_ended, (_S,)),
+        v.NothingHeard: _MORE_IS_SAID,
         v.ReplyBegan: Rule(answers.reply_began, (_S,)),
         v.ReplyAudio: Rule(answers.reply_audio, (_S,)),
         v.ReplyEnded: Rule(answers.reply_ended, (_S,)),
@@ -136,6 +139,7 @@ TABLE: Final[Mapping[State, Mapping[type[v.Event] | Deadline, Rule | Ignored]]] 
         v.LinkFailed: Rule(rules.link_failed, (_R,)),
         v.SpeechBegan: Rule(rules.speech_began, (_W, _L)),
         v.SpeechEnded: Rule(rules.speech_ended, (_W,)),
+        v.NothingHeard: Rule(rules.nothing_heard, (_W, _R, _L)),
         v.ReplyBegan: Rule(answers.reply_began, (_W,)),
         v.ReplyAudio: Rule(answers.reply_audio, (_W, _P)),
         v.ReplyEnded: Rule(answers.reply_ended, (_W, _P, _R, _E)),
@@ -167,6 +171,7 @@ TABLE: Final[Mapping[State, Mapping[type[v.Event] | Deadline, Rule | Ignored]]] 
         v.LinkFailed: Rule(rules.link_lost_speaking, (_P, _R, _E)),
         v.SpeechBegan: Rule(rules.speech_began_speaking, (_L, _W)),
         v.SpeechEnded: Rule(rules.speech_ended, (_P,)),
+        v.NothingHeard: Ignored("an answer plays, so somebody was heard: turn detection was quicker than our commit"),
         v.ReplyBegan: Rule(answers.reply_began, (_P,)),
         v.ReplyAudio: Rule(answers.reply_audio, (_P,)),
         v.ReplyEnded: Rule(answers.reply_ended, (_P, _W, _R, _E)),
@@ -191,7 +196,7 @@ TABLE: Final[Mapping[State, Mapping[type[v.Event] | Deadline, Rule | Ignored]]] 
         v.LinkFailed: Rule(rules.stand_down, (_R,)),
         v.MicrophoneReady: _FACT,
         v.MicrophoneLost: Rule(rules.stand_down, (_R,)),
-        **dict.fromkeys((v.UtteranceSent, v.SendingProgress, v.SpeechBegan, v.SpeechEnded), _NO_TURN),
+        **dict.fromkeys((v.UtteranceSent, v.SendingProgress, v.SpeechBegan, v.SpeechEnded, v.NothingHeard), _NO_TURN),
         **dict.fromkeys((v.ReplyBegan, v.ReplyAudio, v.ReplyEnded, v.ReplyAudible), _NO_TURN),
         **dict.fromkeys((v.PlaybackProgress, v.ReplyDrained, v.ToolsFinished), _NO_TURN),
         **dict.fromkeys(Deadline, _UNARMED),

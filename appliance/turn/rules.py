@@ -97,6 +97,7 @@ def long_press(c: Conversation, _: None, now_s: float) -> State:
     if turn.ended_s is not None and not turn.end_noticed and turn.reply is None and not turn.tool_ran:
         # Ruling 1: the service still takes it for one utterance, so it is one turn.
         turn.pressed_s, turn.service_ends, turn.ended_s, turn.sent_s = pressed_s, False, None, None
+        turn.committed_all = False
         c.cancel(Deadline.STALE, Deadline.ANSWER, Deadline.NUDGE)
         c.do(v.StopSilence(), v.ResumeUtterance(pressed_s))
         c.bound_hold(pressed_s)
@@ -197,7 +198,7 @@ def tell_the_end(c: Conversation, now_s: float) -> None:
     turn = c.turn
     # Ruling 4: at most once a turn, and only if the service is in speech or has said nothing at all.
     if not turn.committed and (turn.in_speech or not turn.service_spoke):
-        turn.committed = True
+        turn.committed = turn.committed_all = True
         c.do(v.Commit())
     c.set(Deadline.NUDGE, now_s + c.settings.nudge_s)
 
@@ -207,6 +208,18 @@ def nudge(c: Conversation, _: None, now_s: float) -> State:
     if turn.reply is None and not turn.end_noticed:
         c.do(v.Nudge())
     return State.WAITING
+
+
+def nothing_heard(c: Conversation, _: v.NothingHeard, now_s: float) -> State:
+    """Who held the button waits for something, and nothing will come: sorry, now and not when ANSWER is due.
+
+    A service that has ever said anything of this turn has heard somebody, whatever its turn detection left for the
+    commit. What was added after the commit it has not judged. And who tapped is not told (ruling 6).
+    """
+    turn = c.turn
+    if turn.service_ends or turn.service_spoke or turn.spoken_of_before or not turn.committed_all:
+        return State.WAITING
+    return _give_up(c, Outcome.NO_SPEECH, now_s)
 
 
 def stale(c: Conversation, _: None, now_s: float) -> State:
@@ -290,7 +303,8 @@ def speech_ended_listening(c: Conversation, event: v.SpeechEnded, now_s: float) 
 def link_ready(c: Conversation, _: v.LinkReady, now_s: float) -> State:
     """A new session knows nothing of this turn: everything is sent, and judged, from its start."""
     turn = c.turn
-    turn.in_speech = turn.service_spoke = turn.end_noticed = turn.committed = False
+    turn.leave_session()
+    turn.committed = turn.committed_all = False
     c.do(v.OpenTurn(c.number), v.RewindUtterance())
     if turn.service_ends and c.state is State.LISTENING:
         c.set(Deadline.NO_SPEECH, now_s + c.settings.no_speech_s)
@@ -301,7 +315,7 @@ def link_lost(c: Conversation, _: v.LinkLost, now_s: float) -> State:
     turn = c.turn
     if turn.heard or turn.tool_ran:
         return c.close_turn(Outcome.LINK_LOST, Sound.SORRY)
-    turn.in_speech = turn.service_spoke = turn.end_noticed = False
+    turn.leave_session()
     c.drop_reply(cancel=False)
     c.do(v.StopSilence(), v.RewindUtterance(), v.Connect())
     if c.state is State.LISTENING:

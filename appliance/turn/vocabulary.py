@@ -190,6 +190,11 @@ class SpeechEnded(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class NothingHeard(Event):
+    """The service found nothing in what this turn's commit ended. That nobody spoke is for the rules to say."""
+
+
+@dataclass(frozen=True, slots=True)
 class ReplyBegan(Event):
     """The service began a reply that belongs to this turn."""
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import pytest
 
+from appliance.audio.earcons import Earcon, earcon
 from appliance.commands.comparison import Comparison, find
 from appliance.commands.virtual_card import VirtualCard
 from appliance.realtime import events
@@ -159,8 +161,37 @@ async def test_a_too_short_hold_sends_nothing_and_is_no_error(card: VirtualCard,
         daemon.edge(False, "test")
         assert await turn_over(daemon) == Outcome.TOO_SHORT.value
         assert all(not connection.audio for connection in service.connections)
+        # Longer than the hint, which this press ends, and its echo: what is said meanwhile is not sent.
+        await ask_holding(daemon, card, words(200, 1240))
+        assert await turn_over(daemon, 2) == Outcome.ANSWERED.value
+    assert not service.connections[0].received_of(events.ResponseCreate), "answered because it was heard"
+
+
+@pytest.mark.parametrize("mode", ["hold", "auto"])
+async def test_a_hold_in_which_nobody_was_heard_is_over_at_once(
+    mode: str, card: VirtualCard, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Somebody stands too far away: below what the service counts as something to commit, and no dead microphone."""
+    far_away = np.random.default_rng(7).integers(-10, 11, 24_000).astype(np.int16)
+    async with Service(scenario=SHORT) as service, box(service, card, tmp_path, talk__mode=mode) as daemon:
+        with caplog.at_level(logging.INFO), card.record_speaker(hz=24_000) as recording:
+            await ask_holding(daemon, card, far_away)
+            assert await turn_over(daemon, timeout_s=3) == Outcome.NO_SPEECH.value
+            assert daemon.machine.state is State.READY
+            await asyncio.sleep(0.5)
+            heard = recording.stop()
+        sorry = find(earcon(Earcon.SORRY), heard, 24_000)
+        assert sorry.correlation > 0.95
+        assert not np.any(np.abs(heard[sorry.lag_frames + earcon(Earcon.SORRY).size + 480 :]) > 20), "no clip, no tick"
+        lines = [record.getMessage() for record in caplog.records]
+        assert sum("nobody spoke, nothing heard in 1." in line for line in lines) == 1
+        assert sum("too quiet, or nobody spoke" in line for line in lines) == 1
+        (connection,) = service.connections
+        assert len(connection.received_of(events.InputAudioBufferCommit)) == 1
+        assert not connection.received_of(events.ResponseCreate)
         await ask_holding(daemon, card, words())
         assert await turn_over(daemon, 2) == Outcome.ANSWERED.value
+        assert service.connections == [connection], "the session is kept"
 
 
 async def test_an_impatient_short_press_loses_nothing(card: VirtualCard, tmp_path: Path) -> None:

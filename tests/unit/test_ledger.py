@@ -44,6 +44,18 @@ def test_a_turn_is_one_line_with_its_figures(ledger: Ledger, caplog: pytest.LogC
     assert ledger.last is not None and ledger.last["end_to_first_delta_s"] == 1.0
 
 
+def test_nobody_said_anything_in_a_turn_in_which_nobody_was_heard(
+    ledger: Ledger, caplog: pytest.LogCaptureFixture
+) -> None:
+    ledger.open_turn(1, 100.0)
+    ledger.sent(bytes(48_000), 101.0)
+    ledger.figures.said_s = 1.4
+    with caplog.at_level(logging.INFO):
+        ledger.close_turn(Outcome.NO_SPEECH)
+    line, verdict = (record.getMessage() for record in caplog.records)
+    assert line == "turn 1 nobody spoke, nothing heard in 1.4 s" and verdict.startswith("microphone muted or dead")
+
+
 def test_totals_and_the_line_of_a_day(ledger: Ledger, caplog: pytest.LogCaptureFixture) -> None:
     ledger.connected(0.0)
     a_turn(ledger, 1, 10.0)

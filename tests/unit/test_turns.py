@@ -342,6 +342,64 @@ def test_muted_after_a_tapped_question_the_service_goes_on_hearing_silence() -> 
     on_bench(story, talk__mode="tap")
 
 
+COMMIT_EMPTY = ev.ErrorEvent("invalid_request_error", "input_audio_buffer_commit_empty", "nothing to commit")
+
+
+def test_a_hold_in_which_nobody_was_heard_ends_and_proves_nothing_about_the_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def story(bench: Bench) -> None:
+        released: list[bool] = []
+        monkeypatch.setattr(bench.daemon.link, "release", lambda proven=False: released.append(proven))
+        line = await bench.asked()
+        line.says(COMMIT_EMPTY)
+        assert bench.state() is State.READY and released == [False] and not line.closed
+        assert [event["outcome"] for event in bench.events if event["event"] == "turn"] == [Outcome.NO_SPEECH.value]
+        # The service was only late: what it says now is of the past, and stopped once.
+        bench.answers(line)
+        line.says(ev.ResponseDone("r1", "cancelled"))
+        assert bench.state() is State.READY and line.sent_of(ev.ResponseCancel) == 1
+        assert not bench.daemon.player.held_frames
+        await bench.hold(1)
+        await bench.passes(0.5)
+        bench.answers(line, "r2")
+        assert bench.state() is State.SPEAKING and bench.daemon.turns.ended == 1
+
+    on_bench(story, talk__mode="hold")
+
+
+def test_an_error_about_the_last_turns_commit_does_not_end_this_one() -> None:
+    async def story(bench: Bench) -> None:
+        line = await bench.asked()
+        bench.daemon.turns.happens(Stop())
+        await bench.hold(1)
+        await bench.passes(0.5)
+        assert bench.state() is State.WAITING and line.sent_of(ev.InputAudioBufferCommit) == 2
+        line.says(COMMIT_EMPTY)
+        assert bench.state() is State.WAITING
+        bench.answers(line)
+        assert bench.state() is State.SPEAKING
+
+    on_bench(story, talk__mode="hold")
+
+
+@pytest.mark.parametrize("answered", [False, True])
+def test_turn_detection_that_was_quicker_than_the_commit_is_no_silence(answered: bool) -> None:
+    async def story(bench: Bench) -> None:
+        line = await bench.asked()
+        line.says(ev.SpeechStarted(), ev.SpeechStopped())
+        if answered:
+            line.says(ev.ResponseCreated("r1"))
+        line.says(COMMIT_EMPTY)
+        assert bench.state() is State.WAITING
+        if not answered:
+            line.says(ev.ResponseCreated("r1"))
+        line.says(ev.OutputAudioDelta("r1", "i1", bytes(9600)))
+        assert bench.state() is State.SPEAKING
+
+    on_bench(story, talk__mode="hold")
+
+
 def test_zeros_that_the_box_sends_itself_say_nothing_about_the_microphone(caplog: pytest.LogCaptureFixture) -> None:
     """A short press into an answer, of which all that was heard is our own voice: only zeros leave, which are ours."""
 

@@ -259,6 +259,136 @@ def test_ruling_3_two_errors_are_harmless(connection: Connection, code: str, har
     assert connection.says(error) == [out.ServiceSaid("invalid_request_error", code, "no", harmless)]
 
 
+EMPTY = ev.ErrorEvent("invalid_request_error", "input_audio_buffer_commit_empty", "no")
+SAID_EMPTY = out.ServiceSaid("invalid_request_error", "input_audio_buffer_commit_empty", "no", True)
+NOBODY = [SAID_EMPTY, out.NothingHeard()]
+
+
+def hold(connection: Connection) -> None:
+    """A turn in which the service hears nothing, up to its commit."""
+    connection.session.begin_turn()
+    connection.session.commit()
+
+
+def test_an_empty_commit_of_a_turn_of_which_the_service_heard_nothing(connection: Connection) -> None:
+    connection.session.commit()
+    assert connection.says(EMPTY) == NOBODY
+    assert connection.says(EMPTY) == [SAID_EMPTY], "there was one commit"
+
+
+def test_no_commit_can_be_empty_before_it_was_sent(connection: Connection) -> None:
+    assert connection.says(EMPTY) == [SAID_EMPTY]
+    connection.session.commit()
+    assert connection.says(EMPTY) == NOBODY
+
+
+def test_an_empty_commit_without_a_turn_is_harmless(connection: Connection) -> None:
+    connection.session.end_turn()
+    connection.session.commit()
+    assert connection.says(EMPTY) == [SAID_EMPTY]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        (ev.SpeechStarted(),),
+        (ev.SpeechStarted(), ev.SpeechStopped()),
+        (ev.SpeechStopped(),),
+        (ev.InputTranscriptionCompleted("item", "മഴ"),),
+        (ev.SpeechStarted(), ev.SpeechStopped(), ev.ResponseCreated("r")),
+        (
+            ev.SpeechStarted(),
+            ev.SpeechStopped(),
+            ev.ResponseCreated("r"),
+            audio("r"),
+            ev.ResponseDone("r", "completed"),
+        ),
+    ],
+    ids=lambda said: " ".join(type(event).__name__ for event in said),
+)
+@pytest.mark.parametrize("first", ["said", "commit"])
+def test_an_empty_commit_is_harmless_in_a_turn_in_which_somebody_was_heard(
+    connection: Connection, said: tuple[ev.ServerEvent, ...], first: str
+) -> None:
+    if first == "commit":
+        connection.session.commit()
+    connection.says(*said)
+    if first == "said":
+        connection.session.commit()
+    assert connection.says(EMPTY) == [SAID_EMPTY]
+
+
+def test_an_empty_commit_is_harmless_when_a_response_followed_it(connection: Connection) -> None:
+    connection.session.commit()
+    connection.says(ev.ResponseCreated("r"))
+    assert connection.says(EMPTY) == [SAID_EMPTY]
+
+
+def test_an_empty_commit_is_harmless_in_a_turn_that_began_in_speech(connection: Connection) -> None:
+    connection.says(ev.SpeechStarted())
+    hold(connection)
+    assert connection.says(EMPTY) == [SAID_EMPTY]
+
+
+@pytest.mark.parametrize("when", ["between the turns", "before the next commit", "after the next commit"])
+def test_an_empty_commit_of_an_earlier_turn_says_nothing_of_this_one(connection: Connection, when: str) -> None:
+    connection.session.commit()
+    connection.session.end_turn()
+    if when == "between the turns":
+        assert connection.says(EMPTY) == [SAID_EMPTY]
+    connection.session.begin_turn()
+    if when == "before the next commit":
+        assert connection.says(EMPTY) == [SAID_EMPTY]
+    connection.session.commit()
+    if when == "after the next commit":
+        assert connection.says(EMPTY) == [SAID_EMPTY]
+    assert connection.says(EMPTY) == NOBODY, "the second one is this turn's own"
+
+
+@pytest.mark.parametrize("end", ["answered", "interrupted"])
+def test_a_commit_that_ended_a_turn_does_not_stand_in_the_way_of_the_next(connection: Connection, end: str) -> None:
+    connection.says(ev.SpeechStarted())
+    connection.session.commit()
+    connection.says(ev.SpeechStopped(), ev.ResponseCreated("r"), audio("r"))
+    if end == "answered":
+        connection.says(ev.ResponseDone("r", "completed"))
+        hold(connection)
+    else:
+        connection.cancel("r")
+        hold(connection)
+        connection.says(ev.ResponseDone("r", "cancelled"))
+    assert connection.says(EMPTY) == NOBODY
+
+
+@pytest.mark.parametrize("status", ["completed", "failed", "incomplete", "cancelled"])
+def test_an_answer_that_was_not_made_shows_nothing_of_the_commit(connection: Connection, status: str) -> None:
+    """It may have ended before the commit arrived."""
+    connection.says(ev.SpeechStarted())
+    connection.session.commit()
+    connection.says(ev.SpeechStopped(), ev.ResponseCreated("r"), ev.ResponseDone("r", status))
+    hold(connection)
+    assert connection.says(EMPTY) == [SAID_EMPTY]
+    assert connection.says(EMPTY) == NOBODY
+
+
+def test_an_answer_of_the_past_that_ends_says_nothing_of_this_turns_commit(connection: Connection) -> None:
+    connection.says(ev.SpeechStarted())
+    connection.session.commit()
+    connection.says(ev.SpeechStopped(), ev.ResponseCreated("r"), audio("r"))
+    hold(connection)
+    connection.says(ev.ResponseDone("r", "completed"))
+    assert connection.says(EMPTY) == NOBODY
+
+
+def test_a_response_to_a_turn_in_which_nobody_was_heard_is_cancelled_once(connection: Connection) -> None:
+    connection.session.commit()
+    assert connection.says(EMPTY) == NOBODY
+    connection.session.end_turn()
+    assert connection.says(ev.SpeechStarted(), ev.SpeechStopped()) == [out.SpeechBegan(), out.SpeechEnded()]
+    assert connection.says(ev.ResponseCreated("r")) == cancelled("r")
+    assert connection.says(audio("r"), ev.ResponseDone("r", "cancelled")) == []
+
+
 def test_an_errors_text_is_one_line(connection: Connection) -> None:
     (said,) = connection.says(ev.ErrorEvent("a\nb", "\x1b[2J", "പിഴവ് അവന്\u200d\n" + "x" * 1_000_000))
     assert isinstance(said, out.ServiceSaid)
@@ -462,6 +592,7 @@ anything: st.SearchStrategy[ev.ServerEvent | str] = st.one_of(
     st.sampled_from(["begin_turn", "end_turn", "commit", "create", "outputs", "cancel a", "cancel b", "second passes"]),
     st.sampled_from([ev.SessionUpdated({}), ev.SpeechStarted(), ev.SpeechStopped(), ev.UnknownEvent("x")]),
     st.builds(ev.ResponseCreated, ids),
+    st.just(ev.ErrorEvent("invalid_request_error", "input_audio_buffer_commit_empty", "no")),
     st.builds(audio, ids, st.binary(max_size=3)),
     st.builds(call, st.just("c"), st.none() | ids),
     st.builds(ev.OutputTranscriptDelta, st.none() | ids, st.text(max_size=2)),
@@ -478,13 +609,17 @@ def test_in_any_order_the_outcomes_make_sense(happenings: Sequence[ev.ServerEven
     current: str | None = None
     finished: set[str] = set()
     cancels: Counter[str] = Counter()
+    # Nothing but this turn's commit was heard of: None says that something else was, or that no turn is open.
+    commits: int | None = None
     for happening in happenings:
         match happening:
             case "begin_turn" | "end_turn":
                 getattr(session, happening)()
                 current = None
+                commits = 0 if happening == "begin_turn" else None
             case "commit" | "create":
                 getattr(session, happening)()
+                commits = None if commits is None else commits + (happening == "commit")
             case "outputs":
                 session.tool_outputs([("c", "{}")])
             case "second passes":
@@ -500,10 +635,15 @@ def test_in_any_order_the_outcomes_make_sense(happenings: Sequence[ev.ServerEven
                 for outcome in connection.says(happening):
                     match outcome:
                         case out.SpeechBegan():
-                            current = None
+                            current = commits = None
+                        case out.SpeechEnded():
+                            commits = None
+                        case out.NothingHeard():
+                            assert commits
+                            commits -= 1
                         case out.ReplyBegan(response_id):
                             assert response_id not in cancels and response_id not in finished
-                            current = response_id
+                            current, commits = response_id, None
                         case out.ReplyAudio(response_id) | out.ReplyText(response_id):
                             assert response_id == current
                         case out.ReplyEnded(response_id, status, calls):

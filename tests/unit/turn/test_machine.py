@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from appliance.turn import vocabulary as v
+from appliance.turn.clips import of_turn
 from appliance.turn.machine import TABLE, Ignored, Rule
 from appliance.turn.vocabulary import Deadline, Mode, Outcome, Sound, State
 
@@ -342,6 +343,167 @@ class TestEndOfAHeldTurn:
         box.passes(TIMES.no_speech_s)
         assert box.state() is State.READY and box.outcomes == [Outcome.NO_SPEECH]
         assert Sound.SORRY not in box.sounds and box.did(v.Clear)
+
+
+class TestNobodyWasHeard:
+    """The service has found nothing to commit, and says so of this turn."""
+
+    @staticmethod
+    def held(mode: Mode = Mode.HOLD) -> Box:
+        """In silence, up to the commit."""
+        box = Box(mode)
+        box.hold()
+        box.passes(TIMES.release_tail_s)
+        box.happens(v.UtteranceSent())
+        assert box.did(v.Commit) and box.state() is State.WAITING
+        box.forget()
+        return box
+
+    @pytest.mark.parametrize("mode", [Mode.HOLD, Mode.AUTO])
+    def test_a_held_turn_is_over_at_once_with_sorry_and_the_session_is_kept(self, mode: Mode) -> None:
+        box = self.held(mode)
+        box.happens(v.NothingHeard())
+        assert box.state() is State.READY and box.machine.next_deadline_s is None
+        assert box.effects == [
+            v.Clear(),
+            v.CloseTurn(1, Outcome.NO_SPEECH),
+            v.PlayEarcon(Sound.SORRY, Outcome.NO_SPEECH),
+        ]
+        assert of_turn(Outcome.NO_SPEECH, None, microphone_gone=False) is None, "a tone, no words"
+
+    def test_a_jammed_button_too(self) -> None:
+        box = Box(Mode.HOLD)
+        box.press()
+        box.passes(TIMES.max_hold_s)
+        box.happens(v.UtteranceSent(), v.NothingHeard())
+        assert box.state() is State.READY and box.outcomes == [Outcome.NO_SPEECH] and box.sounds[-1] is Sound.SORRY
+
+    @pytest.mark.parametrize(
+        "said",
+        [
+            (v.SpeechBegan(),),
+            (v.SpeechBegan(), v.SpeechEnded()),
+            (v.SpeechEnded(),),
+            (v.SpeechBegan(), v.SpeechEnded(), v.ReplyBegan("r1")),
+            (v.ReplyBegan("r1"),),
+            (v.ReplyBegan("r1"), v.ReplyEnded("r1", "cancelled")),
+        ],
+        ids=lambda said: " ".join(type(event).__name__ for event in said),
+    )
+    @pytest.mark.parametrize("when", ["while the button is down", "after the commit"])
+    def test_not_if_the_service_has_said_anything_of_the_turn(self, said: tuple[v.Event, ...], when: str) -> None:
+        box = Box(Mode.HOLD)
+        box.press()
+        box.passes(1)
+        if when == "while the button is down":
+            box.happens(*said)
+        box.passes(1)
+        box.release()
+        box.passes(TIMES.release_tail_s)
+        box.happens(v.UtteranceSent())
+        if when == "after the commit":
+            box.happens(*said)
+        box.forget()
+        box.happens(v.NothingHeard())
+        assert box.state() is State.WAITING and not box.effects
+
+    def test_not_if_the_answer_plays(self) -> None:
+        box = self.held()
+        box.happens(v.ReplyBegan("r1"))
+        box.passes(TIMES.settle_s)
+        box.happens(v.ReplyAudio("r1"))
+        box.forget()
+        box.happens(v.NothingHeard())
+        assert box.state() is State.SPEAKING and not box.effects
+
+    def test_not_if_the_service_heard_somebody_in_a_session_that_was_lost(self) -> None:
+        box = Box(Mode.HOLD)
+        box.ask()
+        box.happens(v.LinkLost(), v.LinkReady(), v.UtteranceSent())
+        assert len(box.did(v.Commit)) == 2
+        box.forget()
+        box.happens(v.NothingHeard())
+        assert box.state() is State.WAITING and not box.effects
+
+    def test_but_if_no_session_of_the_turn_heard_anybody(self) -> None:
+        box = self.held()
+        box.happens(v.LinkLost(), v.LinkReady(), v.UtteranceSent(), v.NothingHeard())
+        assert box.outcomes == [Outcome.NO_SPEECH] and box.sounds[-1] is Sound.SORRY
+
+    @pytest.mark.parametrize("mode", [Mode.TAP, Mode.OPEN, Mode.AUTO])
+    def test_not_of_a_turn_that_a_tap_opened(self, mode: Mode) -> None:
+        box = Box(mode)
+        box.hold(0.1)
+        box.passes(1)
+        box.hold(0.1)
+        box.happens(v.UtteranceSent())
+        assert box.did(v.Commit) and box.state() is State.WAITING
+        box.forget()
+        box.happens(v.NothingHeard())
+        assert box.state() is State.WAITING and not box.effects
+
+    def test_a_button_that_is_held_again_goes_on_with_the_new_question(self) -> None:
+        box = self.held()
+        pressed_s = box.now_s
+        box.press()
+        box.passes(0.2)
+        box.forget()
+        box.happens(v.NothingHeard())
+        assert box.state() is State.LISTENING and box.machine.number == 2
+        assert box.outcomes == [Outcome.NO_SPEECH] and Sound.SORRY not in box.sounds
+        assert box.did(v.BeginUtterance) == [v.BeginUtterance(pressed_s)]
+
+    def test_a_button_that_was_only_touched_again_gets_sorry(self) -> None:
+        box = self.held()
+        box.hold(0.1)
+        box.happens(v.NothingHeard())
+        assert box.state() is State.READY and box.sounds[-1] is Sound.SORRY
+
+    def test_what_was_said_after_the_commit_is_not_judged_by_it(self) -> None:
+        """The press went on with the turn, as far as anybody knew; it has one commit (ruling 4)."""
+        box = self.held()
+        box.press()
+        box.passes(TIMES.tap_max_s)
+        assert box.state() is State.LISTENING and box.machine.number == 1
+        box.forget()
+        box.happens(v.NothingHeard())
+        assert box.state() is State.LISTENING and not box.effects
+        box.passes(1)
+        box.release()
+        box.forget()
+        box.happens(v.NothingHeard())
+        assert box.state() is State.SENDING and not box.effects
+        box.passes(TIMES.release_tail_s)
+        box.happens(v.UtteranceSent())
+        box.forget()
+        box.happens(v.NothingHeard())
+        assert box.state() is State.WAITING and not box.effects
+
+    def test_between_turns_and_in_the_next_one_it_changes_nothing(self) -> None:
+        box = self.held()
+        box.happens(v.NothingHeard())
+        box.forget()
+        box.happens(v.NothingHeard())
+        assert box.state() is State.READY and not box.effects
+        box.press()
+        box.passes(1)
+        box.forget()
+        box.happens(v.NothingHeard())
+        assert box.state() is State.LISTENING and not box.effects
+
+    def test_what_a_service_that_was_late_says_then_opens_nothing(self) -> None:
+        box = self.held()
+        box.happens(v.NothingHeard())
+        box.forget()
+        box.happens(v.SpeechBegan(), v.SpeechEnded(), v.ReplyBegan("r1"), v.ReplyAudio("r1"))
+        assert box.state() is State.READY and not box.effects
+
+    def test_a_service_that_says_nothing_is_waited_for(self) -> None:
+        box = self.held()
+        box.passes(TIMES.answer_s - 0.01)
+        assert box.state() is State.WAITING
+        box.passes(0.01)
+        assert box.outcomes == [Outcome.NO_ANSWER]
 
 
 class TestWhenAReplyMaySound:

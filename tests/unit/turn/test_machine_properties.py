@@ -35,13 +35,18 @@ class World(RuleBasedStateMachine):
         self.tools_running = False
         self.cancelled: set[str] = set()
         self.commits = 0
+        self.number = 0
+        self.noticed = False
 
     def check(self, effects: list[v.Effect]) -> None:
         """Follow the effects as a daemon would, and complain about those that make no sense."""
         for effect in effects:
             match effect:
-                case v.OpenTurn():
+                case v.OpenTurn(number):
                     self.turn_open, self.commits = True, 0
+                    # What a turn's lost session had heard counts in its next one.
+                    self.noticed = self.noticed and number == self.number
+                    self.number = number
                 case v.CloseTurn():
                     assert self.turn_open
                     self.turn_open = self.uplink_open = self.playing = False
@@ -86,6 +91,8 @@ class World(RuleBasedStateMachine):
                     assert self.link_up
 
     def happens(self, event: v.Event) -> None:
+        if isinstance(event, v.SpeechBegan | v.SpeechEnded | v.ReplyBegan):
+            self.noticed = True
         self.check(self.box.happens(event))
 
     # ---------------------------------------------------------------- the person
@@ -177,6 +184,32 @@ class World(RuleBasedStateMachine):
     @rule(event=st.sampled_from([v.SpeechBegan(), v.SpeechEnded()]))
     def speech(self, event: v.Event) -> None:
         self.happens(event)
+
+    @precondition(lambda self: self.link_up)
+    @rule()
+    def nothing_heard(self) -> None:
+        noticed, commits, mode = self.noticed, self.commits, self.mode
+        effects = self.box.happens(v.NothingHeard())
+        self.check(effects)
+        if any(isinstance(effect, v.CloseTurn) for effect in effects):
+            assert not noticed and commits == 1 and mode in (Mode.HOLD, Mode.AUTO)
+        else:
+            assert not effects
+
+    @precondition(lambda self: self.box.state() is State.READY and self.link_up and not self.box.machine.button_down)
+    @rule(then=st.sampled_from(["", "press", "loss"]))
+    def silent_hold(self, then: str) -> None:
+        """Single random steps seldom get as far as a commit with nothing heard."""
+        self.happens(v.MicrophoneReady())
+        self.press()
+        self.check(self.box.passes(1.0))
+        self.release()
+        if self.box.state() is State.SENDING:
+            self.happens(v.UtteranceSent())
+        if then == "press":
+            self.press()
+        elif then == "loss":
+            self.link_goes(v.LinkLost())
 
     @precondition(lambda self: self.link_up and self.turn_open)
     @rule()
