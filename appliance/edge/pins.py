@@ -51,6 +51,8 @@ def open_driver() -> str:
     with warnings.catch_warnings(record=True) as fallbacks:
         # gpiozero tells by warnings, some of several lines, why it did not take the driver it should have taken.
         warnings.simplefilter("always")
+        # On Python 3.12 and later every load of lgpio brings some, about how its binding in C was made.
+        warnings.simplefilter("ignore", DeprecationWarning)
         try:
             Device.ensure_pin_factory()
         except Exception as error:

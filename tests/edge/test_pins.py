@@ -8,12 +8,13 @@ import logging
 import os
 import statistics
 import time
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from gpiozero import Device, InputDevice
-from gpiozero.exc import PinEdgeDetectUnsupported
+from gpiozero.exc import PinEdgeDetectUnsupported, PinFactoryFallback
 from gpiozero.pins.mock import MockFactory, MockPin, MockPWMPin
 
 from appliance.edge import contact as contact_module
@@ -333,6 +334,17 @@ async def test_a_mute_switch_tells_where_it_stands_at_the_start_and_when_it_move
 def test_each_refusal_has_its_fix_in_one_line(reason: str, fix: str) -> None:
     line = pins.explained(f"{reason}\n", folder="/nowhere")
     assert fix in line and reason in line and "\n" not in line
+
+
+@pytest.mark.parametrize(("kind", "said"), [(PinFactoryFallback, "Falling back"), (DeprecationWarning, "")])
+def test_a_makeshift_driver_is_said_and_what_python_thinks_of_its_binding_is_not(
+    kind: type[Warning], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen with lgpio on Python 3.13: "builtin type SwigPyObject has no __module__ attribute"."""
+    monkeypatch.setattr(
+        Device, "ensure_pin_factory", staticmethod(lambda: warnings.warn("Falling back", kind, stacklevel=1))
+    )
+    assert pins.open_driver() == said
 
 
 def test_a_chip_that_may_not_be_opened_names_chip_group_and_user(tmp_path: Path) -> None:
