@@ -1,6 +1,10 @@
 #!/bin/bash
-# run.sh [idle=4 listening=3 speaking=3]: boots the machine of build.sh with this tree in it and has guest.py pull out its
-# sound cards, and card.py try its controls. Exit status: 0 if everything held; 99 if the machine said nothing. As root; bounded in time.
+# run.sh SCENARIO [ARGUMENT ...]: boots the machine of build.sh, as root and bounded in time.
+#
+#   unplug [idle=4 listening=3 speaking=3]   guest.py pulls the sound cards out of this tree's daemon, card.py tries their controls
+#   service DEB                              service.py installs the package and has a conversation with its service
+#
+# Exit status: 0 if everything held; 99 if the machine said nothing.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 cache=${VOICE_APPLIANCE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/voice-appliance}
@@ -10,12 +14,29 @@ image=$cache/vm-$(sha256sum "$here/build.sh" | cut -c1-12)
 
 share=$(mktemp -d)
 trap 'rm -rf "$share"' EXIT
-cp -r "$here/../../appliance" "$here/guest.py" "$here/card.py" "$share/"
-cp "$here/guest.sh" "$share/run.sh"
-echo "$*" >"$share/arguments"
+scenario=$1
+shift
+case $scenario in
+unplug)
+	cp -r "$here/../../appliance" "$here/guest.py" "$here/card.py" "$share/"
+	cp "$here/guest.sh" "$share/run.sh"
+	echo "$*" >"$share/arguments"
+	;;
+service)
+	cp "$here/service.py" "$share/"
+	cp "$1" "$share/voice-appliance.deb"
+	cp "$here/service.sh" "$share/run.sh"
+	;;
+*)
+	echo "no scenario: $scenario"
+	exit 64
+	;;
+esac
 # One virtual processor: with two, one start in five dies (software emulation). Nothing is written to the image.
+# The processor's name ends in what a Pi 4's kernel adds to /proc/cpuinfo: gpiozero takes no other board's pins, and a
+# file bound over that one is not seen by a service that has a /proc of its own.
 timeout -k 5 "${VM_TIMEOUT_S:-900}" qemu-system-x86_64 \
-	-accel tcg,thread=single,tb-size=512 -machine q35 -cpu Nehalem -smp 1 -m 1024 \
+	-accel tcg,thread=single,tb-size=512 -machine q35 -cpu Nehalem,model-id=$'emulated\nRevision\t: c03114' -smp 1 -m 1024 \
 	-nographic -nodefaults -serial stdio -no-reboot -kernel "$image/vmlinuz" -initrd "$image/initramfs" \
 	-append "root=/dev/vda rw console=ttyS0 quiet panic=-1 mitigations=off audit=0 systemd.show_status=0 systemd.wants=scenario.service" \
 	-drive "file=$image/root.ext4,if=virtio,format=raw,snapshot=on" \
