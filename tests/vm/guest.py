@@ -30,6 +30,9 @@ NUMBER = {"microphone": 0, "speaker": 1}
 FEED = "hw:Microphone,1,0"
 """The other end of the loop whose end "hw:Microphone,0,0" the box records from."""
 
+NAMES = ("Loopback: PCM (hw:0,0)", "Loopback: PCM (hw:1,0)")
+"""The whole names: each loop has a second end, which no USB card has, and which is there first now and then."""
+
 LIGHT_S = 2.0
 ANSWERED_S = 5.0
 BUSY = 0.9
@@ -61,7 +64,7 @@ class Box:
         assert self.service.stdout is not None
         self.url = self.service.stdout.readline().decode().split()[2].rstrip(";")
         (FOLDER / "config.toml").write_text(
-            f'service.url = "{self.url}"\nmicrophone.device = "Microphone"\nspeaker.device = "Speaker"\n'
+            f'service.url = "{self.url}"\nmicrophone.device = "{NAMES[0]}"\nspeaker.device = "{NAMES[1]}"\n'
             f'control.socket = "{CONTROL}"\n[talk]\nmode = "hold"\n'
         )
         self.journal = FOLDER / "journal"
