@@ -60,7 +60,8 @@ async def answers(daemon: Daemon, card: VirtualCard) -> None:
     """The next question is answered, and heard."""
     ended = daemon.turns.ended
     await in_time(lambda: daemon.ring.end > 0)
-    await ask_holding(daemon, card, words())
+    # Long enough for something to be left of it when the press has ended a clip, whose echo is not sent.
+    await ask_holding(daemon, card, words(200, 1240))
     await in_state(daemon, State.SPEAKING)
     daemon.quiet()
     await daemon.until(lambda: daemon.turns.ended > ended and daemon.machine.state is State.READY, 20)
