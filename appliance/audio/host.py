@@ -296,7 +296,8 @@ class Host:
             began_s = time.monotonic()
             stream.write(pcm, period)
             now_s = time.monotonic()
-            dry.wrote(began_s, now_s, stream.get_write_available(), samples is not None)
+            # Asked only where it counts: an idle speaker would ask a hundred times a second for nothing.
+            dry.wrote(began_s, now_s, 0 if samples is None else stream.get_write_available(), samples is not None)
             position = output.position
             started = was_silent and samples is not None
             due_s = REPORT_S if position[:2] != reported[:2] else HEARTBEAT_S

@@ -122,7 +122,8 @@ class Loudspeaker:
         self.empty_s = max(self.empty_s, self.now_s) + self.period_frames / self.true_hz
         self.now_s += late_s
         room = self.buffer_frames - int(max(self.empty_s - self.now_s, 0) * self.true_hz)
-        self.breaks.wrote(began_s, self.now_s, room // self.period_frames * self.period_frames, sounding)
+        seen = room // self.period_frames * self.period_frames if sounding else 0
+        self.breaks.wrote(began_s, self.now_s, seen, sounding)
 
 
 @pytest.mark.parametrize("true_hz", [HZ, HZ * 1.0002, HZ * 0.9998])
@@ -145,11 +146,15 @@ def test_a_device_that_ran_dry_is_counted_once(late_s: float) -> None:
 
 def test_a_device_that_ran_dry_in_silence_is_nobodys_concern() -> None:
     card = Loudspeaker()
-    for number in range(100):
-        card.write(0.2 if number == 50 else 0.0, sounding=False)
-    for _ in range(100):
-        card.write()
+    for late_s in (0.2, 0.018, 0.012):
+        for number in range(100):
+            card.write(late_s if number == 50 else 0.0, sounding=False)
+        for _ in range(100):
+            card.write()
     assert card.breaks.count == 0
+    for number in range(100):
+        card.write(0.05 if number == 50 else 0.0)
+    assert card.breaks.count == 1
 
 
 def test_sound_from_the_first_block_on_is_no_break() -> None:
