@@ -14,7 +14,7 @@ import termios
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from appliance.errors import TrustError
 from appliance.realtime.retry import Failure, What
@@ -114,12 +114,18 @@ class Dialer:
         """
         import websockets.asyncio.client  # noqa: F401
 
-        if self._settings.url.startswith("wss:"):
-            self._read_trust()
+        self._read_trust()
+
+    @property
+    def _lacks_trust(self) -> bool:
+        """Whom to trust is to be read before a connection."""
+        secure = self._settings.url.startswith("wss:")
+        return secure and (self._trust is None or time.monotonic() > self._trust_s + TRUST_S)
 
     def _read_trust(self) -> None:
-        self._trust = trust(self._settings)
-        self._trust_s = time.monotonic()
+        if self._lacks_trust:
+            self._trust = trust(self._settings)
+            self._trust_s = time.monotonic()
 
     async def connect(self, key: str) -> ClientConnection:
         """One handshake. Raises what ``connect_failure`` is for."""
@@ -134,11 +140,8 @@ class Dialer:
                 return exc
 
         settings = self._settings
-        options: dict[str, Any] = {}
-        if settings.url.startswith("wss:"):
-            if self._trust is None or time.monotonic() > self._trust_s + TRUST_S:
-                await asyncio.to_thread(self._read_trust)
-            options["ssl"] = self._trust
+        if self._lacks_trust:
+            await asyncio.to_thread(self._read_trust)
         try:
             return await Connect(
                 settings.url,
@@ -153,7 +156,7 @@ class Dialer:
                 max_size=settings.max_message_bytes,
                 proxy=settings.proxy or None,
                 logger=_library_log(),
-                **options,
+                ssl=self._trust,
             )
         except ssl.SSLCertVerificationError:
             # Perhaps it is to be trusted by what an update has brought since.
