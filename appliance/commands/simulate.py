@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import signal
+import textwrap
 from pathlib import Path
 
-from appliance.errors import UnavailableError, UsageError
+from appliance.errors import ConfigurationError, UnavailableError, UsageError
+from appliance.simulator import catalog, readings
 
 DEFAULT_PORT = 8765
 """Unprivileged, and the one that the examples of the websockets library use."""
@@ -24,21 +26,46 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--mode", choices=["simple", "premium"], help="instead of what the model's name says")
     parser.add_argument("--parrot", action="store_true", help="answer with the caller's own words")
     parser.add_argument("--scenario", type=Path, metavar="FILE", help="what goes wrong, and when (TOML)")
+    parser.add_argument(
+        "--reading",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="play a service that reads the page in this way; may be given several times",
+    )
+    parser.add_argument("--list-readings", action="store_true", help="say what each reading does, and end")
+    parser.add_argument(
+        "--fields", choices=["lean", "openai"], default="lean", help="what events carry: the page's fields, or OpenAI's"
+    )
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    names = textwrap.fill(", ".join(catalog.names()), 78, break_on_hyphens=False)
+    parser.epilog = f"readings:\n{textwrap.indent(names, '  ')}"
     parser.add_argument("--key", metavar="KEY", help="the only key that is accepted; otherwise any is")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Serve until SIGINT or SIGTERM; 0. Raises ConfigurationError for a bad scenario, UsageError for what is no port,
-    UnavailableError for one that cannot be had."""
+    """Serve until SIGINT or SIGTERM; 0. Raises ConfigurationError for a bad scenario, UsageError for what is no port or
+    no reading, UnavailableError for a port that cannot be had."""
+    if args.list_readings:
+        print(catalog.described())
+        return 0
     if not 0 <= args.port <= LAST_PORT:
         raise UsageError(f"--port must be from 0 to {LAST_PORT}, not {args.port}")
     # Here, so that `simulate --help` does not load numpy and websockets.
     from appliance.simulator import scenario_file
     from appliance.simulator.service import Service
     from appliance.simulator.settings import ServiceSettings
+    from appliance.simulator.shape import Fields
 
     settings = ServiceSettings(
-        port=args.port, mode=args.mode, key=args.key, parrot=args.parrot, keep_records=False, reply_delay_ms=300
+        port=args.port,
+        mode=args.mode,
+        key=args.key,
+        parrot=args.parrot,
+        keep_records=False,
+        reply_delay_ms=300,
+        reading=_reading(args.reading),
+        fields=Fields(args.fields),
     )
     scenario = scenario_file.load(args.scenario) if args.scenario else None
 
@@ -55,3 +82,10 @@ def run(args: argparse.Namespace) -> int:
 
     asyncio.run(serve())
     return 0
+
+
+def _reading(names: list[str]) -> readings.Reading:
+    try:
+        return readings.named(names)
+    except ConfigurationError as error:
+        raise UsageError("; ".join(error.problems)) from None

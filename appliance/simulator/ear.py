@@ -36,6 +36,16 @@ class Ear:
         end = self._buffer_start + len(self._buffer)
         return ms_from_bytes(end - self._detector.began_at_byte) if self.hearing else 0.0
 
+    @property
+    def began_ms(self) -> float:
+        """Where in all that came the speech that was last noticed began."""
+        return ms_from_bytes(self._detector.began_at_byte)
+
+    @property
+    def end_ms(self) -> float:
+        """How much has come."""
+        return ms_from_bytes(self._buffer_start + len(self._buffer))
+
     def take(self, audio: bytes, hears: Literal["all", "start", "nothing"]) -> Literal["began", "stopped"] | None:
         """At most FRAME_BYTES of the stream; what is noticed, by an ear that ``hears`` as Turn says."""
         self._buffer += audio

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from appliance.simulator import voices
+from appliance.simulator.readings import Reading
 from appliance.simulator.records import ReplyRecord, TurnRecord
 from appliance.simulator.scenario import Reply
 
@@ -25,15 +26,21 @@ class Piece(NamedTuple):
 @dataclass(slots=True)
 class ActiveReply:
     """A response from its creation to its end. ``pieces``: what has not been sent. ``task``: paces it, None when it
-    is sent all at once. ``call_ids``: of the tools it asks for, in the order of ``plan.calls``."""
+    is sent all at once. ``call_ids``: of the tools it asks for, in the order of ``plan.calls``. ``reading``: of the
+    page, when it began. ``created_due``: its response.created has not been sent. ``output``: its calls so far, as
+    OpenAI's response.done lists them."""
 
     plan: Reply
+    turn: TurnRecord
+    reading: Reading
     record: ReplyRecord
     item_id: str
     pieces: Iterator[Piece]
     call_ids: tuple[str, ...]
     task: asyncio.Task[None] | None = None
     open_calls: set[str] = field(default_factory=set)
+    created_due: bool = True
+    output: list[dict[str, object]] = field(default_factory=list)
 
     @property
     def is_active(self) -> bool:

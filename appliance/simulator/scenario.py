@@ -3,11 +3,11 @@
 
 ::
 
-    Scenario
+    Scenario, with a reading of the page (readings.py)
     └── connections: one Connection per attempt to connect, in order; the last one repeats
-        ├── how the handshake goes (http, accept_after_ms)
+        ├── how the handshake goes (http, accept_after_ms), a reading of its own
         ├── steps: at a Moment, an Action; each once
-        └── turns: one Turn per turn of that connection; the last one repeats
+        └── turns: one Turn per turn of that connection; the last one repeats; a reading of its own
             └── replies: the Reply at the end of the turn, and one more after each round of tool outputs
 
 Everything has a default, and the default is a service without faults.
@@ -16,9 +16,11 @@ Everything has a default, and the default is a service without faults.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Final, Literal
+
+from appliance.simulator.readings import Reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,18 @@ COMMIT_EMPTY_FAULT: Final = Fault(
 )
 CANCEL_FAULT: Final = Fault("invalid_request_error", "response_cancel_not_active", "There is no reply to cancel.")
 CALL_FAULT: Final = Fault("invalid_request_error", "invalid_tool_call_id", "No tool call has this id.")
+COMMIT_REFUSED_FAULT: Final = Fault(
+    "invalid_request_error", "not_implemented", "input_audio_buffer.commit is not implemented with turn detection."
+)
+SMALL_APPEND_FAULT: Final = Fault("invalid_audio_chunk", "", "The piece of audio is too small.")
+SETTINGS_REFUSED_FAULT: Final = Fault(
+    "invalid_request_error", "settings_locked", "The settings of this token are locked."
+)
+CANCEL_REFUSALS: Final[Mapping[str, Fault]] = {
+    "refused": Fault("invalid_request_error", "not_implemented", "response.cancel is not implemented."),
+    "server-error": Fault("server_error", "", "Handling of the 'response.cancel' event is not implemented."),
+}
+"""By ``Reading.cancel``: the replies go on."""
 ACTIVE_FAULT: Final = Fault(
     "invalid_request_error", "conversation_already_has_active_response", "A reply is in progress."
 )
@@ -137,6 +151,8 @@ class Moment(Enum):
     """A delta has been sent. ``nth`` counts over the connection."""
     DONE = "done"
     """A ``response.done`` has been sent."""
+    ANSWER = "answer"
+    """An answer has been sent to its end: the ``completed`` response, with sound, that nothing more follows."""
     CANCEL = "cancel"
     """``response.cancel`` has come and has been carried out, or is about to be, when the reply has a cancel lag."""
     COMMIT = "commit"
@@ -178,7 +194,8 @@ class Reply:
     ``split_bytes``: sizes of the deltas, in turn, odd ones too; empty for delta_ms. ``status``: of response.done.
     ``stops_after_ms``: after that much audio neither delta nor done comes until cancelled.
     ``cancel_lag_ms``: a cancelled reply goes on for that long before it says so. ``late_deltas``: so many deltas come
-    after the response.done of a cancelled reply. ``needs_nudge``: does not begin until a response.create.
+    after the response.done of a cancelled reply. ``needs_nudge``: does not begin until a response.create. ``goes_on``:
+    the turn's next reply begins when this one is done.
     """
 
     voice: str = ""
@@ -196,6 +213,7 @@ class Reply:
     cancel_lag_ms: float = 0.0
     late_deltas: int = 0
     needs_nudge: bool = False
+    goes_on: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,7 +224,8 @@ class Turn:
     ``replies``: empty for no reply at all. ``hears``: "start" never notices the end of the speech by itself, "nothing"
     not even its beginning. ``commit``, in Simple mode and with something buffered: "ends" the turn; "late": turn
     detection had ended it just before, so the commit finds nothing; "twice": both make a reply; "ignored".
-    ``pause_after_ms``: so long after the speech began the service takes it for ended, whatever is heard.
+    ``pause_after_ms``: so long after the speech began the service takes it for ended, whatever is heard. ``reading``:
+    from its ``speech_started`` to the next turn's; None for the connection's.
     """
 
     heard: str = ""
@@ -214,6 +233,7 @@ class Turn:
     hears: Literal["all", "start", "nothing"] = "all"
     commit: Literal["ends", "late", "twice", "ignored"] = "ends"
     pause_after_ms: float | None = None
+    reading: Reading | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,7 +242,7 @@ class Connection:
 
     ``http``: refuse the handshake with this status, 0 to accept; ``headers`` go with the refusal (``Retry-After``,
     ``Location``). ``accept_after_ms``: the handshake's answer takes that long. ``refuse_setting``: the settings are
-    refused, and the error names this one.
+    refused, and the error names this one. ``reading``: None for the scenario's.
     """
 
     http: int = 0
@@ -231,17 +251,20 @@ class Connection:
     refuse_setting: str = ""
     steps: tuple[Step, ...] = ()
     turns: tuple[Turn, ...] = (Turn(),)
+    reading: Reading | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """See the module's text."""
+    """See the module's text. ``reading``: None for the service's (``ServiceSettings``)."""
 
     connections: tuple[Connection, ...] = (Connection(),)
+    reading: Reading | None = None
 
     def connection(self, number: int) -> Connection:
-        """The plan of attempt ``number``, from 0."""
-        return self.connections[min(number, len(self.connections) - 1)]
+        """The plan of attempt ``number``, from 0, with the reading that is in force."""
+        plan = self.connections[min(number, len(self.connections) - 1)]
+        return replace(plan, reading=plan.reading or self.reading)
 
 
 def conversation(*turns: Turn) -> Scenario:

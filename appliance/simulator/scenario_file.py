@@ -1,5 +1,7 @@
 """A scenario from a TOML file. Its tables are the dataclasses of ``scenario.py``, field by field::
 
+    reading = "no-ids done-bare"         # of the page (`simulate --list-readings`); also in a connection or a turn
+
     [[connection]]                       # 1st attempt: refused
     http = 503
     headers = { Retry-After = "2" }
@@ -38,7 +40,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from appliance.errors import ConfigurationError
-from appliance.simulator import scenario, voices
+from appliance.simulator import readings, scenario, voices
 
 _ACTIONS: Final[Mapping[str, type[Any]]] = {
     "close": scenario.Close,
@@ -136,6 +138,8 @@ class _Reader:
 
     def _value(self, hint: Any, value: object, where: str) -> object:
         origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+        if readings.Reading in arguments:
+            return self._reading(value, where)
         if origin is types.UnionType:
             # "X | None" and "str | bytes": TOML has neither None nor bytes, so the first is what a file can give.
             return self._value(arguments[0], value, where)
@@ -154,6 +158,18 @@ class _Reader:
             choices = [choice.value for choice in hint]
             return hint(value) if value in choices else self._problem(where, f"must be one of {', '.join(choices)}")
         return self._plain(origin or hint, value, where)
+
+    def _reading(self, value: object, where: str) -> object:
+        """One name or several, as a text or a list of texts."""
+        names = [value] if isinstance(value, str) else value
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            return self._problem(where, "must be the names of readings, a text or a list of texts")
+        try:
+            return readings.named(names)
+        except ConfigurationError as error:
+            for problem in error.problems:
+                self._problem(where, problem)
+            return None
 
     def _plain(self, kind: Any, value: object, where: str) -> object:
         if where.endswith(".voice") and value not in (*voices.recordings(), "parrot"):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
+from appliance.simulator.readings import PAGE, Reading
+from appliance.simulator.shape import Fields
 from appliance.simulator.turn_detection import DetectionSettings
 
 PATH: Final = "/v1/realtime"
@@ -25,7 +27,8 @@ class ServiceSettings:
 
     ``reply_delay_ms``: from the end of a turn to response.created. ``speed``: how many times faster than it sounds a
     reply is sent (0: all at once); 8 keeps a reply of 4 s in progress for half a second, long enough to interrupt it.
-    ``delta_ms``: of audio in one delta. ``keep_records``: False for a service that runs for days.
+    ``delta_ms``: of audio in one delta. ``keep_records``: False for a service that runs for days. ``reading``: of the
+    page, where the scenario has none. ``fields``: how much each event carries.
     """
 
     host: str = "127.0.0.1"
@@ -40,3 +43,5 @@ class ServiceSettings:
     delta_ms: float = 100.0
     detection: DetectionSettings = field(default_factory=DetectionSettings)
     keep_records: bool = True
+    reading: Reading = PAGE
+    fields: Fields = Fields.LEAN

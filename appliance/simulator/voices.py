@@ -81,6 +81,13 @@ def pcm(name: str) -> bytes:
         return bytes(reader.readframes(reader.getnframes()))
 
 
+def resampled(sound: bytes, hz: int) -> bytes:
+    """The same sound with ``hz`` samples a second; straight lines between them, nothing finer."""
+    samples = np.frombuffer(sound, dtype="<i2", count=len(sound) // SAMPLE_BYTES)
+    places = np.arange(len(samples) * hz // SAMPLE_HZ) * (SAMPLE_HZ / hz)
+    return bytes(np.interp(places, np.arange(len(samples)), samples).astype("<i2").tobytes()) if len(samples) else b""
+
+
 def tone(hz: float, duration_ms: float, peak_dbfs: float = -12.0) -> bytes:
     """A sine that starts at phase 0. ``peak_dbfs`` is of its peak; -12 is loud but far from clipping."""
     samples = np.arange(round(duration_ms * SAMPLE_HZ / 1000))

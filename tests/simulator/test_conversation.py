@@ -382,6 +382,34 @@ async def test_an_output_of_an_abandoned_turn_is_not_answered() -> None:
         assert len(client.of(e.FunctionCallArgumentsDone)) == 2
 
 
+async def test_an_output_that_comes_twice() -> None:
+    async with Service(QUICK, asking("get_time")) as service, call(service) as client:
+        await client.say(*QUESTION)
+        one = await client.until_event(e.FunctionCallArgumentsDone)
+        await client.send(*[e.FunctionCallOutput(one.call_id, "{}")] * 2)
+        await client.until_event(e.ResponseDone, 2)
+        await service.wait_for(lambda: service.violations)
+        [turn] = service.turns
+        assert (turn.calls, turn.outputs) == ({one.call_id: "get_time"}, {one.call_id: ["{}", "{}"]})
+        assert turn.violations == service.violations == ["output of a tool twice"]
+        assert turn.answered
+
+
+async def test_what_a_client_sent_is_counted_by_turn() -> None:
+    async with Service(QUICK) as service, call(service) as client:
+        await client.say(speech(600))
+        await client.send(e.InputAudioBufferCommit(), e.ResponseCreate())
+        await client.until_event(e.ResponseDone)
+        await client.say(*QUESTION)
+        await client.until_event(e.ResponseDone, 2)
+        await client.send(e.ResponseCancel(None), e.InputAudioBufferCommit(), e.InputAudioBufferCommit())
+        await client.until_event(e.ErrorEvent, 4)
+        first, second = service.turns
+        assert first.seen == {e.InputAudioBufferCommit: 1, e.ResponseCreate: 1}
+        assert second.seen == {e.ResponseCancel: 1, e.InputAudioBufferCommit: 2}
+        assert [reply.turn for reply in service.replies] == [0, 1]
+
+
 async def test_an_output_of_a_tool_that_nobody_called() -> None:
     async with Service() as service, call(service) as client:
         await client.send(e.FunctionCallOutput("call_x", "{}"))

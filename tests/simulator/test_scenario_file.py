@@ -8,6 +8,7 @@ import pytest
 
 from appliance.errors import ConfigurationError
 from appliance.simulator import scenario_file
+from appliance.simulator.readings import named
 from appliance.simulator.scenario import (
     Call,
     Close,
@@ -27,12 +28,15 @@ from appliance.simulator.scenario import (
 )
 
 EVERYTHING = """
+reading = ["no-ids", "beta-names"]
+
 [[connection]]
 http = 503
 headers = { Retry-After = "2" }
 
 [[connection]]
 accept_after_ms = 2000
+reading = "done-bare no-ids"
 refuse_setting = "voice"
 step = [
     { on = "audio", audio_ms = 1500, do = "reset" },
@@ -49,6 +53,7 @@ step = [
   [[connection.turn]]
   heard = "ask-time"
   commit = "late"
+  reading = "silent-reply"
     [[connection.turn.reply]]
     call = [{ name = "get_time", arguments = '{"zone":"IST"}' }]
     [[connection.turn.reply]]
@@ -64,10 +69,12 @@ step = [
 
 def test_everything_a_file_can_say() -> None:
     assert scenario_file.parse(EVERYTHING) == Scenario(
+        reading=named(["no-ids", "beta-names"]),
         connections=(
             Connection(http=503, headers={"Retry-After": "2"}),
             Connection(
                 accept_after_ms=2000,
+                reading=named(["no-ids", "done-bare"]),
                 refuse_setting="voice",
                 steps=(
                     Step(on=Moment.AUDIO, audio_ms=1500, do=Reset()),
@@ -85,6 +92,7 @@ def test_everything_a_file_can_say() -> None:
                     Turn(
                         heard="ask-time",
                         commit="late",
+                        reading=named(["silent-reply"]),
                         replies=(
                             Reply(calls=(Call(name="get_time", arguments='{"zone":"IST"}'),)),
                             Reply(voice="time", split_bytes=(1, 4801), speed=0, needs_nudge=True),
@@ -93,7 +101,7 @@ def test_everything_a_file_can_say() -> None:
                     Turn(replies=(), hears="nothing"),
                 )
             ),
-        )
+        ),
     )
 
 
@@ -123,6 +131,11 @@ def test_the_example_in_the_documentation_is_valid() -> None:
         ("[[connection]]\nstep = [{ on = 'open', do = 'send' }]", "steps[0].message: is missing"),
         ("[[connection]]\nturn = [{ hears = 'half' }]", "turns[0].hears: must be one of all, start, nothing"),
         ("[[connection]]\nturn = [{ reply = [{ voice = 'x' }] }]", "replies[0].voice: must be one of ask-monsoon"),
+        ("reading = 1", "reading: must be the names of readings"),
+        (
+            "[[connection]]\nreading = 'no-id'",
+            "no reading is called 'no-id', did you mean no-ids?",
+        ),
         ("[[connection]]\nturn = [{ reply = [{ pcm = 'x' }] }]", "replies[0].pcm: is not known here"),
     ],
 )

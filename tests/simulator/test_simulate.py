@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import signal
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 from websockets.asyncio.client import connect
 
 from appliance.realtime import codec, events
+from appliance.simulator import catalog
 
 
 async def simulate(*arguments: str) -> tuple[asyncio.subprocess.Process, str]:
@@ -38,6 +40,24 @@ async def test_it_serves_until_it_is_stopped(tmp_path: Path) -> None:
     assert await process.wait() == 0
 
 
+async def test_readings_and_fields() -> None:
+    process, url = await simulate("--reading", "no-ids", "--reading", "beta-names done-bare", "--fields", "openai")
+    async with connect(f"{url}?model=any", additional_headers={"Authorization": "Bearer x"}, proxy=None) as connection:
+        assert json.loads(await connection.recv())["session"]["audio"]["output"]["format"]["rate"] == 24_000
+    process.send_signal(signal.SIGTERM)
+    assert await process.wait() == 0
+
+
+async def test_all_readings_are_in_the_help_and_in_the_list() -> None:
+    for argument in ("--help", "--list-readings"):
+        program = (sys.executable, "-m", "appliance", "simulate", argument)
+        process = await asyncio.create_subprocess_exec(*program, stdout=asyncio.subprocess.PIPE)
+        said, _ = await process.communicate()
+        assert process.returncode == 0
+        words = set(re.split(r"[\s,]+", said.decode()))
+        assert words >= set(catalog.names())
+
+
 async def test_a_bad_scenario_and_a_taken_port_are_one_line_each(tmp_path: Path) -> None:
     process, url = await simulate()
     port = url.split(":")[2].split("/")[0]
@@ -48,6 +68,8 @@ async def test_a_bad_scenario_and_a_taken_port_are_one_line_each(tmp_path: Path)
         (["--scenario", str(notepad)], 78),
         (["--port", port], 69),
         (["--port", "65536"], 64),
+        (["--reading", "no-id"], 64),
+        (["--reading", "no-ids", "--reading", "id-reused"], 64),
     )
     for arguments, code in wrong:
         program = (sys.executable, "-m", "appliance", "simulate", *arguments)
