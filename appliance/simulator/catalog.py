@@ -144,7 +144,8 @@ _ENTRIES: Final = (
         "OpenAI Realtime, response.done",
         status="incomplete",
     ),
-    _entry("silent-reply", "an answer is a second of zeros", "open", silent=True),
+    _entry("silent-reply", "an answer is a second of zeros", "open", sound="zeros"),
+    _entry("empty-reply", "an answer is completed and holds nothing", "open", sound="none"),
     _entry("never-answers-after-N", "from turn N on a session gets no reply at all", "open", answers=0),
     # ------------------------------------------------------------ settings
     _entry(
@@ -200,18 +201,15 @@ _ENTRIES: Final = (
         f"{_SPEACHES}/response_event_router.py",
         cancel="server-error",
     ),
-    _entry(
-        "cancel-completed", "a cancelled reply ends completed", f"{_SPEACHES} to come (its TODO)", cancel="completed"
-    ),
+    _entry("cancel-completed", "a cancelled reply ends completed", "open", cancel="completed"),
+    _entry("cancel-done-twice", "a cancelled reply says response.done two times", _TRANSPORT, cancel="twice"),
     _entry(
         "cancel-cancelled-event",
         "a cancelled reply ends with response.cancelled and no response.done",
         _AIMOCK,
         cancel="event",
     ),
-    _entry(
-        "cancel-nothing", "a cancelled reply just stops", f"{_VOWEL}: with no active reply; {_LOCALAI}", cancel="silent"
-    ),
+    _entry("cancel-nothing", "a cancelled reply just stops, and nothing is said", "open", cancel="silent"),
     # ------------------------------------------------------------ words
     _entry(
         "beta-names",
@@ -221,7 +219,10 @@ _ENTRIES: Final = (
     ),
     _entry("code-in-type", "an error's code stands in its type", f"{_HF}, service.py; {_VOWEL}", error="code-in-type"),
     _entry(
-        "error-plain-text", "an error is a text, with the code beside it", "vllm-project/vllm, realtime", error="text"
+        "error-plain-text",
+        "an error is a text, with the code beside it",
+        "vllm-project/vllm, entrypoints/openai/realtime/protocol.py",
+        error="text",
     ),
     _entry(
         "no-transcript",

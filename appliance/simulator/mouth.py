@@ -134,7 +134,7 @@ class Mouth:
         pcm, text = replies.sound_of(plan, active.turn, self._settings.parrot)
         if self.output_hz != voices.SAMPLE_HZ:
             pcm = voices.resampled(pcm, self.output_hz)
-        active.plan = plan
+        active.plan, active.plan_sounds = plan, bool(pcm)
         active.pieces = replies.pieces_of(pcm, text, plan, self._settings.delta_ms)
         active.call_ids = tuple(self.new_id("call") for _ in plan.calls)
         active.record.pcm += pcm
@@ -223,14 +223,17 @@ class Mouth:
 
     def _finish(self, active: ActiveReply, status: str) -> None:
         self._end(active, status)
-        self._say(events.ResponseDone(active.record.response_id, status), self._response(active, status))
-        self._reach(Moment.DONE)
+        self._say_done(active, status)
         if status == "completed" and active.record.cancelled_by is None and not active.plan.calls:
             if active.plan.goes_on:
                 self.answer()
-            elif active.record.pcm:
+            elif active.plan_sounds:
                 active.turn.answered = True
                 self._reach(Moment.ANSWER)
+
+    def _say_done(self, active: ActiveReply, status: str) -> None:
+        self._say(events.ResponseDone(active.record.response_id, status), self._response(active, status))
+        self._reach(Moment.DONE)
 
     def _end(self, active: ActiveReply, status: str) -> None:
         """It is over; nothing is said of it."""
@@ -289,6 +292,8 @@ class Mouth:
                 self._say(events.UnknownEvent("response.cancelled"), {"response_id": active.record.response_id})
         else:
             self._finish(active, "completed" if how == "completed" else "cancelled")
+            if how == "twice":
+                self._say_done(active, "cancelled")
         for _ in range(active.plan.late_deltas):
             self._utter_piece(active)
 

@@ -52,8 +52,8 @@ def _as_read(replies: Sequence[Reply], reading: Reading) -> Iterator[Reply]:
         elif not reply.goes_on:
             if reading.status != "completed":
                 changed = replace(changed, pcm=b"", text="", status=reading.status)
-            elif reading.silent:
-                changed = replace(changed, pcm=SILENT_REPLY, text="")
+            elif reading.sound != "whole":
+                changed = replace(changed, pcm=SILENT_REPLY if reading.sound == "zeros" else b"", text="")
             if reading.line != "kept":
                 changed = replace(changed, speed=0.0)
         if after_call and reading.needs_create:

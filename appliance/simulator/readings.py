@@ -37,9 +37,9 @@ class Reading:
 
     Replies. ``ids``: events have them. ``id_reused``: the ids of responses begin anew with each turn. ``created``: when
     ``response.created`` comes. ``done``: what ``response.done`` says. ``prelude``: a short response comes before the
-    first. ``status``: of answers; those that are not completed have no sound, and a reason. ``silent``: their sound is
-    zeros. ``answers``: so many turns of a session are answered, None for all. ``line``: what becomes of the connection
-    once an answer is out.
+    first. ``status``: of answers; those that are not completed have no sound, and a reason. ``sound``: of
+    answers. ``answers``: so many turns of a session are answered, None for all. ``line``: what becomes of the
+    connection once an answer is out.
 
     Words. ``beta_names``: of the audio's events. ``error``: its shape.
     """
@@ -48,7 +48,7 @@ class Reading:
     dialect: Literal["any", "flat", "typed", "nested"] = "any"
     settings: Literal["confirmed", "silent", "confirmed-first", "locked"] = "confirmed"
     commit: Literal["page", "drops-in-speech", "refused", "ignored"] = "page"
-    cancel: Literal["page", "refused", "server-error", "completed", "event", "silent"] = "page"
+    cancel: Literal["page", "refused", "server-error", "completed", "twice", "event", "silent"] = "page"
     append_min_bytes: int = 0
     needs_create: bool = False
     transcript: bool = True
@@ -66,7 +66,7 @@ class Reading:
     done: Literal["page", "bare", "no-status"] = "page"
     prelude: bool = False
     status: Literal["completed", "failed", "incomplete"] = "completed"
-    silent: bool = False
+    sound: Literal["whole", "zeros", "none"] = "whole"
     answers: int | None = None
     line: Literal["kept", "closed", "dropped"] = "kept"
     beta_names: bool = False
@@ -96,6 +96,7 @@ _SUBJECTS: Final[Mapping[str, str]] = {
     "created": "when response.created comes",
     "done": "what response.done says",
     "status": "how an answer ends",
+    "sound": "what an answer sounds like",
     "answers": "how many turns are answered",
     "line": "what becomes of the connection",
     "error": "how an error looks",
@@ -135,8 +136,12 @@ _APART: Final[tuple[tuple[Sequence[_Setting], Sequence[_Setting], str], ...]] = 
         [{"id_reused": (True,)}, {"speech_twice": (True,)}],
         "there are no ids to differ or to repeat",
     ),
-    ([_ANSWERLESS], [{"silent": (True,)}], "there is no sound to be silent"),
-    ([_ANSWERLESS], [{"line": ("closed", "dropped")}], "there is no whole answer after which the connection could end"),
+    ([_ANSWERLESS], [{"sound": ("zeros", "none")}], "an answer that does not end completed has no sound anyway"),
+    (
+        [_ANSWERLESS, {"sound": ("none",)}],
+        [{"line": ("closed", "dropped")}],
+        "there is no whole answer after which the connection could end",
+    ),
     ([{"id_reused": (True,)}], [{"line": ("closed", "dropped")}], "the session has no later turn"),
     (
         [{"settings": ("locked",)}],

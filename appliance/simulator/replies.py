@@ -25,10 +25,10 @@ class Piece(NamedTuple):
 
 @dataclass(slots=True)
 class ActiveReply:
-    """A response from its creation to its end. ``pieces``: what has not been sent. ``task``: paces it, None when it
-    is sent all at once. ``call_ids``: of the tools it asks for, in the order of ``plan.calls``. ``reading``: of the
-    page, when it began. ``created_due``: its response.created has not been sent. ``output``: its calls so far, as
-    OpenAI's response.done lists them."""
+    """A response from its creation to its end. ``reading``: of the page, when it began. ``pieces``: what has not been
+    sent. ``call_ids``: of the tools it asks for, in the order of ``plan.calls``. ``task``: paces it, None when it is
+    sent all at once. ``plan_sounds``: ``plan`` has sound. ``created_due``: its response.created has not been sent.
+    ``output``: its calls so far, as OpenAI's response.done lists them."""
 
     plan: Reply
     turn: TurnRecord
@@ -39,6 +39,7 @@ class ActiveReply:
     call_ids: tuple[str, ...]
     task: asyncio.Task[None] | None = None
     open_calls: set[str] = field(default_factory=set)
+    plan_sounds: bool = False
     created_due: bool = True
     output: list[dict[str, object]] = field(default_factory=list)
 
