@@ -8,6 +8,8 @@ import sys
 from collections.abc import Hashable, Mapping
 from typing import Any, TextIO
 
+from appliance.outside import one_line
+
 _PRIORITY = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
 """Levels of syslog(3); the journal reads them from ``<n>`` at the start of a line."""
 
@@ -120,8 +122,10 @@ def set_up(level: str = "info", stream: TextIO | None = None, handler: logging.H
 
 
 def _shortened(record: logging.LogRecord) -> logging.LogRecord:
-    """A copy of ``record`` with names as a person reads them: without the package, levels in small letters."""
+    """A copy of ``record`` with names as a person reads them: without the package, levels in small letters. Its text is
+    one line, whatever is in it: nothing from outside can look like a line of ours."""
     short = logging.makeLogRecord(record.__dict__)
+    short.msg, short.args = one_line(record.getMessage(), None), None
     short.name = record.name.removeprefix("appliance.")
     short.levelname = record.levelname.lower()
     return short

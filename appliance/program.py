@@ -12,27 +12,29 @@ import asyncio
 import contextlib
 import logging
 import os
-import re
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from typing import IO, Final
 
 from appliance.errors import ProgramError
+from appliance.outside import masked
 
 log = logging.getLogger(__name__)
 
-PASSED_ON: Final = ("HOME", "LANG", "LC_", "PATH", "TZ")
-"""Beginnings of the variables that a program gets to see. No key, no CREDENTIALS_DIRECTORY, no NOTIFY_SOCKET."""
+PASSED_ON: Final = (
+    *("HOME", "LANG", "LANGUAGE", "PATH", "TZ", "LC_ALL", "LC_COLLATE", "LC_CTYPE", "LC_MESSAGES", "LC_MONETARY"),
+    *("LC_NUMERIC", "LC_TIME", "LC_ADDRESS", "LC_IDENTIFICATION", "LC_MEASUREMENT", "LC_NAME", "LC_PAPER"),
+    "LC_TELEPHONE",
+)
+"""The variables that a program gets to see: where it runs and in which language (locale(7)). Whole names: a beginning
+would let LANGCHAIN_API_KEY pass. No key, no CREDENTIALS_DIRECTORY, no NOTIFY_SOCKET."""
 
 READ_BYTES: Final = 65_536
 """At once: what a pipe holds."""
 
 COMPLAINT_BYTES: Final = 2_048
 """The end of its standard error that is kept; the last line of it is shown."""
-
-COMPLAINT_CHARS: Final = 200
-"""Of that line: a journal line is for a person."""
 
 ORDINARY_PRIORITY: Final = 0
 """The daemon runs above it (its unit says ``Nice=-10``), for the sound's sake. A program of the owner's does not."""
@@ -119,7 +121,7 @@ class _Running:
     def complaint(self) -> str:
         """The last line that it wrote to standard error, fit to be logged; empty if there is none."""
         lines = self._errors.decode(errors="replace").split("\n")
-        return _harmless(next((line.strip() for line in reversed(lines) if line.strip()), ""))
+        return masked(next((line for line in reversed(lines) if line.strip()), ""))
 
     def end(self) -> None:
         """Kill what runs, close what is open, reap. Again: nothing."""
@@ -192,11 +194,5 @@ class _Running:
 
 
 def _clean(environment: Mapping[str, str]) -> dict[str, str]:
-    passed = {name: value for name, value in environment.items() if name.startswith(PASSED_ON)}
+    passed = {name: environment[name] for name in PASSED_ON if name in environment}
     return {"PATH": os.defpath, **passed}
-
-
-def _harmless(line: str) -> str:
-    """``line`` for the journal, without what may be a key or a token: those, and any word too long to be one."""
-    unnamed = re.sub(r"(swaram_)\w+|[\w+=~-]{20,}", r"\1…", line)
-    return "".join(letter if letter.isprintable() else " " for letter in unnamed)[:COMPLAINT_CHARS]

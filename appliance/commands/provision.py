@@ -106,10 +106,9 @@ def _is(path: str, content: bytes) -> bool:
 
 
 def _key(path: str) -> bytes:
-    """The key in ``path``, as a key file holds it. Raises RefusedError and OSError; neither shows the key."""
-    text = _text(path).strip().strip("\"'").strip()
+    """The key in ``path``, alone. Raises RefusedError and OSError; neither shows the key."""
     try:
-        key = credentials.checked(text, path)
+        key = credentials.checked(_text(path), path)
     except CredentialError as error:
         raise RefusedError(str(error)) from None
     return key.reveal().encode("ascii") + b"\n"

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from appliance.edge.dial import LinkSettings, close_failure, unacknowledged_bytes
 from appliance.errors import ProtocolError
+from appliance.outside import one_line
 from appliance.realtime import codec, events
 from appliance.realtime.retry import Failure, What
 from appliance.realtime.session import Outcome, Ready, Send, ServiceSaid, Session
@@ -282,7 +283,7 @@ def _log_event(gutter: str, event: events.ClientEvent | events.ServerEvent) -> N
         case events.InputAudioBufferAppend(audio):
             wire_log.debug("%s append %d bytes", gutter, len(audio))
         case events.OutputAudioDelta(response_id=response_id, audio=audio):
-            wire_log.debug("%s delta of %s, %d bytes", gutter, response_id, len(audio))
+            wire_log.debug("%s delta of %s, %d bytes", gutter, one_line(response_id), len(audio))
         case _:
             wire_log.debug("%s %s %s", gutter, type(event).__name__, " ".join(_harmless_fields(event)))
 
@@ -292,4 +293,4 @@ def _harmless_fields(event: events.ClientEvent | events.ServerEvent) -> Iterator
     for name in ("response_id", "call_id", "name", "status", "type", "code"):
         value = getattr(event, name, None)
         if isinstance(value, str) and value:
-            yield f"{name}={value}"
+            yield f"{name}={one_line(value)}"

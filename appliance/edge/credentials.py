@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,14 +9,13 @@ from typing import Final
 
 from appliance import program
 from appliance.errors import CredentialError, ProgramError, TokenError
+from appliance.key_text import NOTHING, NoKeyError, decoded, key_in
+from appliance.outside import known_words
 
 CREDENTIAL_NAME: Final = "api-key"
 """Name of the systemd credential (``LoadCredential=api-key:…``)."""
 
 ENVIRONMENT_NAME: Final = "SWARAM_API_KEY"
-
-_MISSING: Final = "unset"
-"""What the unit gives when no key file exists (``SetCredential=``), so that the service can start and say so."""
 
 _LONGEST_BYTES: Final = 4096
 """Far above any key; a larger file is not a key file."""
@@ -72,13 +70,14 @@ async def fetch_token(command: Sequence[str], timeout_s: float) -> Secret:
     try:
         output = await program.run(command, b"", timeout_s, TOKEN_OUTPUT_BYTES)
     except ProgramError as error:
-        raise TokenError(f"{place} {error}") from None
-    token = output.decode("ascii", "replace").strip()
-    if not token:
-        raise TokenError(f"{place} printed no token")
-    if not _is_key(token):
-        raise TokenError(f"{place} printed something else than one token")
-    return Secret(token)
+        # Whoever handles a token may print a piece of it where it complains.
+        said = known_words(error.complaint)
+        raise TokenError(f"{place} {error.summary}{f', saying: {said}' if said else ''}") from None
+    try:
+        return Secret(key_in(decoded(output)))
+    except NoKeyError as error:
+        what = "no token" if str(error) == NOTHING else f"something else than one token: {error}"
+        raise TokenError(f"{place} printed {what}") from None
 
 
 def stamp(key_file: str) -> tuple[int, int, int] | None:
@@ -103,21 +102,20 @@ def _from_file(path: Path, place: str) -> Secret:
         raise CredentialError(
             f"{place}: larger than {_LONGEST_BYTES} bytes, so it is not a key; write only the key there"
         )
-    # Editors of other systems put a byte order mark in front, which nobody can see. Any other byte that is no ASCII
-    # fails the check below like every stray character.
-    return checked(content.removeprefix(codecs.BOM_UTF8).decode("ascii", "replace"), place)
+    try:
+        return checked(decoded(content), place)
+    except NoKeyError as error:
+        raise _refusal(place, error) from None
 
 
 def checked(text: str, place: str) -> Secret:
     """``text``, found at ``place``, as a key. Raises CredentialError, which names the place and not the text."""
-    key = text.strip()
-    if not key or key == _MISSING:
-        raise CredentialError(f"{place}: holds no key; write the service's key there")
-    if not _is_key(key):
-        raise CredentialError(f"{place}: holds more than one key or stray characters; write only the key there")
-    return Secret(key)
+    try:
+        return Secret(key_in(text))
+    except NoKeyError as error:
+        raise _refusal(place, error) from None
 
 
-def _is_key(text: str) -> bool:
-    """One word of printable ASCII: what fits into a header, and nothing that could begin another."""
-    return text.isascii() and text.isprintable() and " " not in text
+def _refusal(place: str, error: NoKeyError) -> CredentialError:
+    write = "write the service's key there" if str(error) == NOTHING else "write only the key there"
+    return CredentialError(f"{place}: holds {error}; {write}")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from appliance.kinds import ATTRIBUTE, Entry
+from appliance.outside import one_line
 
 _PRIORITY: Final = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
 """Levels of syslog(3)."""
@@ -50,7 +51,7 @@ class JournalHandler(logging.Handler):
             if record.exc_info:
                 fields["TRACEBACK"] = logging.Formatter().formatException(record.exc_info)
             self._send(
-                f"{name}: {record.getMessage()}",
+                f"{name}: {one_line(record.getMessage(), None)}",
                 MESSAGE_ID=message_id,
                 CODE_FILE=record.pathname,
                 CODE_LINE=record.lineno,

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from appliance.edge.lamps import DimmedLamp, Lamp, SwitchedLamp, ThreeLamps
+from appliance.outside import one_line
 
 INSTALL: Final = "sudo apt-get install python3-lgpio"
 
@@ -152,8 +153,3 @@ def _name(find: Callable[[], str], otherwise: str) -> str:
         return find()
     except (KeyError, OSError):
         return otherwise
-
-
-def one_line(text: str) -> str:
-    """``text`` without the line breaks that some drivers put in."""
-    return " ".join(text.split())

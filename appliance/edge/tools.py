@@ -18,6 +18,7 @@ from typing import Any, Final, NoReturn
 from appliance import json_schema, program
 from appliance.errors import ProgramError
 from appliance.kinds import Kind, entry
+from appliance.outside import NAME_CHARS, one_line
 
 log = logging.getLogger(__name__)
 
@@ -29,9 +30,6 @@ ARGUMENTS_BYTES: Final = 65_536
 
 ANSWER_BYTES: Final = 32_768
 """Of a program of the owner's. The model reads all of it before it speaks: some ten thousand Malayalam letters."""
-
-NAME_CHARS: Final = 64
-"""The longest name of a function that OpenAI's Realtime accepts; of an unknown one no more than this is logged."""
 
 _NO_ARGUMENTS: Final[Mapping[str, Any]] = {"type": "object", "properties": {}, "additionalProperties": False}
 
@@ -85,18 +83,18 @@ class Tools:
 
     async def _answer(self, name: str, arguments: str) -> str:
         began_s = time.monotonic()
+        called = one_line(name, NAME_CHARS)
         try:
             tool = self._tools.get(name)
             if tool is None:
-                raise ToolError(f"there is no tool {name[:NAME_CHARS]!r}")
+                raise ToolError(f"there is no tool {called!r}")
             answer = _text(await tool.action(_checked(tool.parameters, arguments)))
         except ToolError as error:
             said = f" ({error.complaint})" if error.complaint else ""
-            called = name[:NAME_CHARS]
-            log.warning("tool %s: %s%s", called, error, said, extra=entry(Kind.TOOL_FAILED, TOOL=called))
+            log.warning("tool %s: %s%s", called, one_line(str(error)), said, extra=entry(Kind.TOOL_FAILED, TOOL=called))
             return _error(str(error))
         took_s = time.monotonic() - began_s
-        log.info("tool %s: answered after %.1f s", name, took_s, extra=entry(Kind.TOOL_ANSWERED, TOOL=name))
+        log.info("tool %s: answered after %.1f s", called, took_s, extra=entry(Kind.TOOL_ANSWERED, TOOL=called))
         return answer
 
 

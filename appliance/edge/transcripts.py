@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from appliance.kinds import Kind, entry
+from appliance.outside import one_line
 
 log = logging.getLogger(__name__)
 
@@ -51,9 +52,8 @@ class Transcripts:
         if not (person or box):
             return
         if self._settings.journal:
-            log.info(
-                'turn %d: the person said "%s", the box answered "%s"', number, _one_line(person), _one_line(heard)
-            )
+            said, answered = one_line(person, None), one_line(heard, None)
+            log.info('turn %d: the person said "%s", the box answered "%s"', number, said, answered)
         if self._settings.file:
             when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._clock()))
             line = json.dumps(
@@ -107,8 +107,3 @@ def _append_whole(descriptor: int, line: bytes) -> None:
         with contextlib.suppress(OSError):
             os.ftruncate(descriptor, before)
         raise
-
-
-def _one_line(text: str) -> str:
-    """Without what could break a line of the journal or of a terminal."""
-    return " ".join("".join(character if character.isprintable() else " " for character in text).split())

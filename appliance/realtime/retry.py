@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from .words import one_line
+from appliance.outside import one_line
 
 
 class Class(Enum):

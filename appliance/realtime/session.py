@@ -29,12 +29,12 @@ from enum import Enum
 from typing import Final, Literal, TypeAlias, assert_never
 
 from appliance.errors import ProtocolError
+from appliance.outside import one_line
 
 from . import events as ev
 from .commits import Commits
 from .responses import MAX_ARGUMENTS_CHARS, MAX_CALLS, Response, Responses
 from .responses import ToolCall as ToolCall
-from .words import one_line
 
 COMMIT_EMPTY: Final = "input_audio_buffer_commit_empty"
 HARMLESS_CODES: Final = frozenset({"response_cancel_not_active", COMMIT_EMPTY})

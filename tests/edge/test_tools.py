@@ -60,6 +60,8 @@ async def test_a_program_sees_no_shell_no_secret_and_no_terminal(monkeypatch: py
     monkeypatch.setenv("SWARAM_API_KEY", "swaram_0123456789")
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", "/run/credentials")
     monkeypatch.setenv("LC_TIME", "C")
+    for name in ("LANGCHAIN_API_KEY", "PATH_TO_KEY", "HOMEBREW_TOKEN", "TZ_KEY", "LC_SECRET"):
+        monkeypatch.setenv(name, "swaram_0123456789")
     code = (
         "import json, os, sys; json.dump([dict(os.environ), os.getcwd(), os.getsid(0) == os.getpid(), sys.argv[1:],"
         " sorted(map(int, os.listdir('/proc/self/fd')))], sys.stdout)"
@@ -68,7 +70,8 @@ async def test_a_program_sees_no_shell_no_secret_and_no_terminal(monkeypatch: py
     assert (
         {"PATH", "LC_TIME"}
         <= set(environment)
-        <= {"HOME", "LANG", "LANGUAGE", "PATH", "TZ"} | {name for name in environment if name.startswith("LC_")}
+        # LC_CTYPE: Python's own doing, where the locale is C.
+        <= {"HOME", "LANG", "LANGUAGE", "PATH", "TZ", "LC_ALL", "LC_CTYPE", "LC_TIME"}
     )
     assert (folder, leads, arguments) == ("/", True, ["$HOME; echo *"])
     assert files[:3] == [0, 1, 2] and len(files) == 4  # the fourth lists the folder
@@ -244,6 +247,19 @@ async def test_neither_arguments_nor_answers_are_logged(caplog: pytest.LogCaptur
     await answer(own(python(ECHO)), '{"secret": "whisper"}')
     await answer(own(shell("cat >&2; echo whisper; exit 1")), '{"secret": 5}')
     assert "whisper" not in caplog.text and "tool own: answered" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["own\n<3>daemon: ready", "\x1b[2Jown", "own\u202e" + "x" * 300, "o\r\u2028wn"])
+async def test_a_name_from_the_service_cannot_forge_a_line(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    await tools.Tools([]).run([("1", name, "{}")])
+    await tools.Tools([tools.Tool(name, "", {}, own(shell("echo 1")).action)]).run([("1", name, "{}")])
+    refusing = tools.Tool(name, "", {"additionalProperties": False}, own(shell("echo 1")).action)
+    await tools.Tools([refusing]).run([("1", name, json.dumps({name: 1}))])
+    assert len(caplog.records) == 3
+    for record in caplog.records:
+        text = f"{record.getMessage()}{record.__dict__['entry'].fields['TOOL']}"
+        assert text.isprintable() and len(text) < 500
 
 
 # ---------------------------------------------------------------- built in

@@ -18,6 +18,9 @@ PURE = {
 }
 """What a pure room may have from outside: nothing with a clock, a thread, a file or the network behind it."""
 
+PURE_TEXT = PURE | {"codecs", "unicodedata"}
+"""What a pure module about text may have from outside."""
+
 
 def imports(path: Path) -> Iterator[tuple[int, str]]:
     """Line and full name of each import in ``path``, those within functions and under TYPE_CHECKING too."""
@@ -46,11 +49,18 @@ def test_package_inits_import_nothing(path: Path) -> None:
 
 @pytest.mark.parametrize("room", ["turn", "realtime"])
 def test_pure_rooms_import_only_what_is_pure(room: str) -> None:
-    own = (f"appliance.{room}.", "appliance.errors.")
+    own = (f"appliance.{room}.", "appliance.errors.", "appliance.outside.")
     found = [(path, *found) for path in (PACKAGE / room).glob("*.py") for found in imports(path)]
     assert any(name.startswith(own) for _, _, name in found)
     for path, line, name in found:
         assert name.startswith(own) or name.split(".")[0] in PURE, f"{path}:{line}: {name}"
+
+
+@pytest.mark.parametrize("module", ["outside", "invisible", "key_text"])
+def test_pure_modules_import_only_what_is_pure(module: str) -> None:
+    for line, name in imports(PACKAGE / f"{module}.py"):
+        pure = name.startswith(("appliance.outside.", "appliance.invisible.")) or name.split(".")[0] in PURE_TEXT
+        assert pure, f"{module}.py:{line}: {name}"
 
 
 HEAVY = {"numpy", "asyncio", "ssl", "websockets", "gpiozero", "systemd"}

@@ -41,7 +41,10 @@ def test_nothing_anywhere_says_where_to_put_it() -> None:
         (b"two keys", "stray characters"),
         ("കീ".encode(), "stray characters"),
         (b"key\x00", "stray characters"),
-        (b"\xff\xfe", "stray characters"),
+        (b"\xff\xfe", "holds no key"),
+        (b"\xff\xd8", "no text"),
+        ("swaram_1\u00a0two keys".encode(), "NO-BREAK SPACE"),
+        (b"null", "null where the key should be"),
         (b"k" * 5000, "larger than"),
     ],
 )

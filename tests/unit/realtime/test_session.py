@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.errors import ProtocolError
+from appliance.outside import MAX_CHARS
 from appliance.realtime import events as ev
 from appliance.realtime import session as out
 from appliance.realtime.responses import CANCEL_DEADLINE_S, MAX_ARGUMENTS_CHARS, MAX_CALLS, MAX_RESPONSES
 from appliance.realtime.session import Session
-from appliance.realtime.words import MAX_CHARS
 
 SETTINGS = ev.SessionSettings("persona", "mal-male")
 PCM = b"\x01\x02\x03\x04"
@@ -392,7 +392,7 @@ def test_a_response_to_a_turn_in_which_nobody_was_heard_is_cancelled_once(connec
 def test_an_errors_text_is_one_line(connection: Connection) -> None:
     (said,) = connection.says(ev.ErrorEvent("a\nb", "\x1b[2J", "പിഴവ് അവന്\u200d\n" + "x" * 1_000_000))
     assert isinstance(said, out.ServiceSaid)
-    assert (said.type, said.code) == ("a b", " [2J")
+    assert (said.type, said.code) == ("a b", "[2J")
     assert said.message.startswith("പിഴവ് അവന്\u200d xx") and len(said.message) <= MAX_CHARS
 
 

@@ -1,0 +1,40 @@
+"""Characters that nobody sees and every parser does: a byte order mark, a no-break space, a zero width space.
+
+They come with what is copied from web pages, chats and word processors. Pure.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Final
+
+from appliance.outside import JOINERS
+
+NEVER_MEANT: Final = dict.fromkeys(map(ord, "\u00ad\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"))
+"""For ``str.translate``: what has neither width nor meaning in a key. Soft hyphen, zero width characters, marks of
+direction, byte order mark."""
+
+
+def is_invisible(char: str) -> bool:
+    """``char`` cannot be seen, or looks like a space and is none. Line ends, tabs and spaces are what they seem."""
+    return not char.isprintable() and char not in "\n\r\t"
+
+
+def find_invisible(text: str, start: int = 0, end: int | None = None) -> int:
+    """Where the first such character of ``text[start:end]`` stands in ``text``; -1 if there is none.
+
+    The joiners behind a letter that is not ASCII are how Malayalam is spelt.
+    """
+    for index in range(start, len(text) if end is None else end):
+        char = text[index]
+        if is_invisible(char) and not (char in JOINERS and index and not text[index - 1].isascii()):
+            return index
+    return -1
+
+
+def named(text: str, index: int) -> str:
+    """``text[index]`` by its name and place: "NO-BREAK SPACE (U+00A0) in line 2, column 7", both counted from 1."""
+    char = text[index]
+    line_start = text.rfind("\n", 0, index) + 1
+    name = unicodedata.name(char, "control character")
+    return f"{name} (U+{ord(char):04X}) in line {text.count(chr(10), 0, index) + 1}, column {index - line_start + 1}"
