@@ -25,6 +25,9 @@ Every event has ``event``, its kind, and ``time_s``, monotonic seconds::
     {"event": "turn", "time_s": 90.115, "turn": 3, "outcome": "answered", …}
     {"event": "caption", "time_s": 86.318, "side": "box", "text": "…"}
 
+A client that does not watch and asks nothing for ``IDLE_S`` is dropped; where there are ``MOST_CLIENTS``, the one that
+has asked nothing for longest makes room for the next, so that nobody can lock others out by doing nothing.
+
 A press holds until its release or ``talk.max_hold_s``, whoever disconnects. Who may use the socket is a matter of its
 file: mode 0660, the daemon's group. A press opens a microphone, so the log names the user id behind it.
 """
@@ -60,6 +63,13 @@ LONGEST_REQUEST_BYTES: Final = 4096
 
 MOST_CLIENTS: Final = 32
 """At once. A page, a few terminals, a test: far more than there are, few enough for the box's memory."""
+
+MOST_WATCHERS: Final = 24
+"""Of them. Those who watch say nothing for days and keep their places, so some are left to those who ask."""
+
+IDLE_S: Final = 60.0
+"""How long a client that does not watch may ask nothing: longer than a page waits between two looks, or a person
+types."""
 
 SLOW_BYTES: Final = 65_536
 """Unread events, beyond what the kernel holds, after which a watcher is dropped: some hundred events."""
@@ -107,7 +117,8 @@ class ControlServer:
         self._path = path
         self._captions = captions
         self._handler = handler
-        self._clients = 0
+        self._heard_s: dict[asyncio.StreamWriter, float] = {}
+        """Every client, and when it came or last asked."""
         self._watchers: dict[asyncio.StreamWriter, bool] = {}
         """Those who watch; True: with captions."""
         self.listening = asyncio.Event()
@@ -197,15 +208,20 @@ class ControlServer:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One client, until it goes, sends too long a line, or the server ends."""
-        self._clients += 1
+        if len(self._heard_s) >= MOST_CLIENTS:
+            self._make_room()
+        self._heard_s[writer] = time.monotonic()
         try:
-            if self._clients > MOST_CLIENTS:
-                writer.write(_refusal(f"more than {MOST_CLIENTS} clients at once"))
-                await writer.drain()
-                return
-            while line := await reader.readline():
-                writer.write(self._answer(line, writer))
-                await writer.drain()
+            while True:
+                # Over both: who asks and does not read is as silent as who does not ask.
+                async with asyncio.timeout(None if writer in self._watchers else IDLE_S):
+                    if not (line := await reader.readline()):
+                        return
+                    self._heard_s[writer] = time.monotonic()
+                    writer.write(self._answer(line, writer))
+                    await writer.drain()
+        except TimeoutError:
+            self._dismiss(writer, f"nothing asked for {IDLE_S:.0f} s")
         except ValueError:
             # What readline raises for a line beyond the limit; where the next one begins is not known.
             writer.write(_refusal(f"a request has at most {LONGEST_REQUEST_BYTES} bytes"))
@@ -217,9 +233,23 @@ class ControlServer:
             writer.transport.abort()
             raise
         finally:
-            self._clients -= 1
+            self._heard_s.pop(writer, None)
             self._watchers.pop(writer, None)
             writer.close()
+
+    def _make_room(self) -> None:
+        """Dismiss the client that has asked nothing for longest; there is one, since not all can watch."""
+        silent = min(
+            (writer for writer in self._heard_s if writer not in self._watchers), key=self._heard_s.__getitem__
+        )
+        del self._heard_s[silent]
+        self._dismiss(silent, f"more than {MOST_CLIENTS} clients at once")
+
+    @staticmethod
+    def _dismiss(writer: asyncio.StreamWriter, reason: str) -> None:
+        """Say why, if that can be said at once, and end it."""
+        writer.write(_refusal(reason))
+        writer.transport.abort()
 
     def _answer(self, line: bytes, writer: asyncio.StreamWriter) -> bytes:
         try:
@@ -254,6 +284,8 @@ class ControlServer:
             case "watch":
                 if captions and not self._captions:
                     return _refusal("captions are off; control.captions = true in the configuration allows them")
+                if writer not in self._watchers and len(self._watchers) >= MOST_WATCHERS:
+                    return _refusal(f"{MOST_WATCHERS} clients watch already")
                 answer = _line({"ok": True, "status": self._handler.status()})
                 self._watchers[writer] = captions
                 return answer

@@ -19,7 +19,8 @@ from typing import Any
 import pytest
 
 from appliance.commands import ctl
-from appliance.edge.control import LONGEST_REQUEST_BYTES, MOST_CLIENTS, SLOW_BYTES, ControlServer
+from appliance.edge import control
+from appliance.edge.control import LONGEST_REQUEST_BYTES, MOST_CLIENTS, MOST_WATCHERS, SLOW_BYTES, ControlServer
 from appliance.errors import UnavailableError, UsageError
 
 TIMEOUT_S = 20.0
@@ -218,21 +219,56 @@ async def test_a_fault_of_ours_is_one_refusal_and_the_server_lives(
         assert answer is not None and answer["ok"]
 
 
-async def test_too_many_clients_are_refused_until_one_leaves(path: Path) -> None:
+async def test_silent_clients_lock_nobody_out(path: Path) -> None:
     async with serving(path, Box()), contextlib.AsyncExitStack() as stack:
         clients = [await stack.enter_async_context(connected(path)) for _ in range(MOST_CLIENTS)]
-        for client in clients:
+        # The first asks last: whoever comes next must not cost it its place.
+        for client in reversed(clients):
             assert await client.ask({"command": "retry"}) == {"ok": True}
-        async with connected(path) as surplus:
-            refusal = await surplus.line()
-            assert refusal is not None and refusal["ok"] is False
-            await surplus.gone()
-        clients[0].writer.close()
-        async with asyncio.timeout(TIMEOUT_S):
+        answer = await asyncio.to_thread(ctl.ask, str(path), "status")
+        assert answer["status"]["state"] == "ready"
+        refusal = await clients[-1].line()
+        assert refusal is not None and f"more than {MOST_CLIENTS} clients" in refusal["error"]
+        await clients[-1].gone()
+        assert await clients[0].ask({"command": "retry"}) == {"ok": True}
+
+
+async def test_a_client_that_neither_asks_nor_watches_is_dropped(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(control, "IDLE_S", 0.2)
+    async with serving(path, Box()) as server, connected(path) as silent, connected(path) as watcher:
+        assert await watcher.ask({"command": "watch"}) is not None
+        assert await silent.ask({"command": "retry"}) == {"ok": True}
+        silent.writer.write(b'{"command": ')
+        refusal = await silent.line()
+        assert refusal is not None and "nothing asked for" in refusal["error"]
+        await silent.gone()
+        # Who watches may be silent for ever.
+        server.publish({"event": "state"})
+        event = await watcher.line()
+        assert event is not None and event["event"] == "state"
+
+
+async def test_who_asks_and_never_reads_is_dropped_too(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(control, "IDLE_S", 0.2)
+    async with serving(path, Box()), connected(path) as deaf:
+        with contextlib.suppress(ConnectionError):
             while True:
-                async with connected(path) as late:
-                    if await late.ask({"command": "retry"}) == {"ok": True}:
-                        break
+                deaf.writer.write(b'{"command": "status"}\n' * 1_000)
+                async with asyncio.timeout(TIMEOUT_S):
+                    await deaf.writer.drain()
+        assert (await asyncio.to_thread(ctl.ask, str(path), "status"))["ok"]
+
+
+async def test_those_who_watch_leave_places_to_those_who_ask(path: Path) -> None:
+    async with serving(path, Box()), contextlib.AsyncExitStack() as stack:
+        for _ in range(MOST_WATCHERS):
+            watcher = await stack.enter_async_context(connected(path))
+            answer = await watcher.ask({"command": "watch"})
+            assert answer is not None and answer["ok"]
+        async with connected(path) as surplus:
+            refusal = await surplus.ask({"command": "watch"})
+            assert refusal == {"ok": False, "error": f"{MOST_WATCHERS} clients watch already"}
+            assert await surplus.ask({"command": "retry"}) == {"ok": True}
 
 
 # ------------------------------------------------------------ watching
