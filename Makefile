@@ -26,7 +26,7 @@ BIN := $(VENV)/bin
 
 # The last three make the virtual sound card. A desktop that plays through pipewire-alsa would lose it to pulseaudio (the two
 # packages exclude each other), so such a machine keeps what it has.
-PACKAGES := python3-venv python3-pyaudio python3-systemd python3-numpy python3-evdev pulseaudio-utils libasound2-plugins pulseaudio
+PACKAGES := python3-venv python3-pyaudio python3-systemd python3-numpy python3-evdev python3-soundfile pulseaudio-utils libasound2-plugins pulseaudio
 APT_GET = $(if $(filter 0,$(shell id -u)),,sudo )env DEBIAN_FRONTEND=noninteractive apt-get --yes --quiet
 APT_INSTALL = $(APT_GET) install --no-install-recommends --no-remove
 

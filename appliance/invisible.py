@@ -5,6 +5,7 @@ They come with what is copied from web pages, chats and word processors. Pure.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from typing import Final
 
@@ -30,6 +31,13 @@ def find_invisible(text: str, start: int = 0, end: int | None = None) -> int:
         if is_invisible(char) and not (char in JOINERS and index and not text[index - 1].isascii()):
             return index
     return -1
+
+
+def plain_name(file: str) -> str:
+    """The name of a file as a person reads it: in small letters, without what cannot be seen, and without spaces around
+    it or its ending ("Wait\u00a0.WAV " is "wait.wav")."""
+    seen = "".join(char for char in unicodedata.normalize("NFKC", file) if char.isprintable()).casefold()
+    return re.sub(r"\s*\.\s*", ".", seen.strip())
 
 
 def named(text: str, index: int) -> str:

@@ -21,8 +21,7 @@ import numpy.typing as npt
 from appliance.kinds import Kind, entry
 
 from .format import WIRE_HZ, frames_from_ms, s_from_frames
-from .levels import fade_in
-from .resample import Resampler, to_mono
+from .recording import BadClipError, find, odd_names, read
 
 log = logging.getLogger(__name__)
 
@@ -34,14 +33,8 @@ LANGUAGES: Final[Mapping[str, tuple[Language, ...]]] = {"ml": ("ml",), "en": ("e
 LONGEST_S: Final = 4.0
 """A longer one is not listened to; tested for those that are shipped."""
 
-LONGEST_OWN_S: Final = 10.0
-"""An owner's own may be longer, but the box is no loudspeaker van; longer ones are refused."""
-
 PAUSE_MS: Final = 300
 """Between two languages: a full stop."""
-
-EDGE_MS: Final = 5.0
-"""Fade at both ends of an owner's recording, which may have been cut anywhere."""
 
 FOLDER: Final = os.path.join(os.path.dirname(os.path.dirname(__file__)), "clips")
 """Of the texts and of what is shipped."""
@@ -51,10 +44,6 @@ _MU_LAW: Final = 1
 """Encoding number of Sun's audio file format, as in its manual page audio(4)."""
 
 Samples = npt.NDArray[np.int16]
-
-
-class BadClipError(Exception):
-    """A recording that cannot be used; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +81,8 @@ class Clips:
     """The clips of one box. ``language``: as ``panel.language``; ``own``: the folder of ``panel.clips_dir``, "" for
     none.
 
-    An owner's ``NAME.wav`` is said instead of the clip of that name, whatever the language.
+    An owner's recording ``NAME.wav``, or of another kind (``recording.py``), is said instead of the clip of that name,
+    whatever the language.
     """
 
     def __init__(self, language: str, own: str) -> None:
@@ -112,6 +102,8 @@ class Clips:
             return
         for name in texts():
             self._of_owner(name)
+        for line in odd_names(self._own, tuple(texts())):
+            log.warning("%s", line, extra=entry(Kind.CLIP_REFUSED))
 
     def spoken(self, name: str) -> Spoken:
         """The clip ``name``. KeyError if there is none."""
@@ -129,60 +121,17 @@ class Clips:
         """The owner's recording; None without one, and for one that cannot be used, of which a line is said once."""
         if not self._own or name in self._refused:
             return None
-        path = os.path.join(self._own, f"{name}.wav")
+        path = find(self._own, name)
+        if path is None:
+            return None
         try:
-            return Spoken(read_own(path), path)
+            return Spoken(read(path), path)
         except FileNotFoundError:
             return None
         except BadClipError as error:
             self._refused.add(name)
             log.warning("%s: %s; the built-in clip is used", path, error, extra=entry(Kind.CLIP_REFUSED))
             return None
-
-
-def read_own(path: str) -> Samples:
-    """An owner's WAV at ``WIRE_HZ``, mono, with faded ends.
-
-    Raises BadClipError for what is not 16-bit PCM of one or two channels, or longer than ``LONGEST_OWN_S``;
-    FileNotFoundError.
-    """
-    # Here: only boxes whose owner has recorded something need it.
-    import wave
-
-    try:
-        with wave.open(path, "rb") as file:
-            channels, width, hz, frames = file.getparams()[:4]
-            _check_shape(channels, width, hz, frames)
-            pcm = file.readframes(frames)
-    except FileNotFoundError:
-        raise
-    except RuntimeError:
-        # What the library raises, without a word, where one part of the file reaches beyond the one that holds it.
-        raise BadClipError("is not a WAV file that can be read (its parts do not fit together)") from None
-    except (OSError, EOFError, wave.Error) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise BadClipError(f"is not a WAV file that can be read ({reason or 'it ends too soon'})") from None
-    interleaved = np.frombuffer(pcm[: len(pcm) // (2 * channels) * 2 * channels], dtype="<i2")
-    if interleaved.size == 0:
-        raise BadClipError("holds no sound")
-    try:
-        resampler = Resampler(hz, WIRE_HZ)
-    except ValueError:
-        raise BadClipError(f"has {hz} Hz; save it with 48000, 44100 or 24000 Hz") from None
-    mono = to_mono(interleaved, channels, "mix")
-    samples = np.concatenate((resampler.process(mono), resampler.flush()))
-    edge = fade_in(min(frames_from_ms(EDGE_MS), samples.size // 2))
-    faded = samples.astype(np.float32)
-    faded[: edge.size] *= edge
-    faded[samples.size - edge.size :] *= edge[::-1]
-    return faded.astype(np.int16)
-
-
-def _check_shape(channels: int, width: int, hz: int, frames: int) -> None:
-    if width != 2 or channels not in (1, 2) or hz < 1:
-        raise BadClipError(f"has {8 * width} bits and {channels} channels; save it with 16 bits, mono or stereo")
-    if frames > LONGEST_OWN_S * hz:
-        raise BadClipError(f"lasts {frames / hz:.1f} s; {LONGEST_OWN_S:g} s is the most")
 
 
 @cache

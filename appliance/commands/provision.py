@@ -12,24 +12,36 @@ import codecs
 import errno
 import logging
 import os
+import re
 from collections.abc import Iterator
 from typing import Final
 
 from appliance import config, durable
 from appliance.edge import credentials
 from appliance.errors import ApplianceError, ConfigurationError, CredentialError
+from appliance.invisible import plain_name
 
 log = logging.getLogger(__name__)
 
 FOLDERS: Final = ("/boot/firmware", "/boot")
 """Where the boot partition is: since Raspberry Pi OS 12, and before."""
 
-KEY: Final = ("voice-appliance.key", "voice-appliance.key.txt")
-CONFIGURATION: Final = ("voice-appliance.toml", "voice-appliance.toml.txt")
-"""What is looked for, in capital letters too. Windows hides the ending that its editor adds."""
+KEY: Final = "voice-appliance.key"
+CONFIGURATION: Final = "voice-appliance.toml"
+"""What is looked for, also in capital letters, with a space or ``_`` for ``-``, and with
+endings that editors add and systems hide."""
+
+PUT_ASIDE: Final = (".bak", ".old", ".orig", ".example", ".sample", "~")
+"""Names that end so are not meant to be used."""
+
+OURS: Final = re.compile(r"voice[-_ ]?appliance(?:\.(key|toml))?(?:\.(?:txt|text|rtf|key|toml))*(.*)")
+"""A name, made plain, that somebody meant for us: the kind, and what should not be there."""
 
 REPORT: Final = "voice-appliance.txt"
 """What was wrong, for whoever looks at the card on a computer; gone when nothing is."""
+
+REPORT_HEAD: Final = "Not taken over by the voice appliance:"
+"""Its first line; a file of that name without it is somebody's."""
 
 LONGEST_BYTES: Final = 65_536
 """Far above any configuration."""
@@ -65,18 +77,40 @@ def run(args: argparse.Namespace) -> int:
 
 def _take_all(folder: str, to: str) -> Iterator[str]:
     """Take over what is in ``folder``; the problems, one line each."""
-    for name in sorted(os.listdir(folder)):
+    taken: dict[str, str] = {}
+    # The right name before one that is nearly right.
+    for name in sorted(os.listdir(folder), key=lambda name: (name not in (KEY, CONFIGURATION), name)):
         path = os.path.join(folder, name)
         try:
-            if name.lower() in KEY:
+            if not (kind := _kind(path)):
+                continue
+            if kind in taken:
+                raise RefusedError(f"{path}: is not looked at, for {taken[kind]} is there; remove one of them")
+            taken[kind] = name
+            if kind == KEY:
                 _take(path, _key(path), os.path.join(to, "key"), 0o600)
-            elif name.lower() in CONFIGURATION:
+            else:
                 _take(path, _configuration(path), os.path.join(to, os.path.basename(config.SYSTEM_PATH)), 0o644)
         except (ApplianceError, OSError) as error:
             text = f"{path}: {error.strerror}" if isinstance(error, OSError) else str(error)
             for line in text.splitlines():
                 log.error("not taken over: %s", line)
                 yield line
+
+
+def _kind(path: str) -> str:
+    """``KEY`` or ``CONFIGURATION``, as the name of the file says; empty for one that has nothing to do with us.
+
+    Raises RefusedError for a name that somebody meant for us and that is neither.
+    """
+    name = os.path.basename(path)
+    plain = plain_name(name)
+    found = OURS.fullmatch(plain)
+    if found is None or plain.endswith(PUT_ASIDE) or not os.path.isfile(path) or _is_report(path):
+        return ""
+    if found[2] or not found[1]:
+        raise RefusedError(f"{path}: not used under this name; call the key {KEY} and the settings {CONFIGURATION}")
+    return KEY if found[1] == "key" else CONFIGURATION
 
 
 def _take(path: str, content: bytes, target: str, mode: int) -> None:
@@ -143,13 +177,21 @@ def _text(path: str) -> str:
 def _report(folder: str, problems: list[str]) -> None:
     """Leave word on the partition, or take back what was left; a partition that cannot be written has no word."""
     path = os.path.join(folder, REPORT)
-    text = "".join(f"{problem}\r\n" for problem in ["Not taken over by the voice appliance:", *problems]).encode(
-        "utf-8"
-    )
+    text = "".join(f"{problem}\r\n" for problem in [REPORT_HEAD, *problems]).encode("utf-8")
     try:
-        if not problems and os.path.exists(path):
+        is_ours = _is_report(path)
+        if not problems and is_ours:
             durable.remove(path)
-        elif problems and not _is(path, text):
+        elif problems and (is_ours or not os.path.exists(path)) and not _is(path, text):
             durable.write(path, text, None)
     except OSError as error:
         log.warning("%s: %s", path, error.strerror)
+
+
+def _is_report(path: str) -> bool:
+    """The file is one that ``_report`` has left. Raises OSError."""
+    try:
+        with open(path, "rb") as file:
+            return os.path.basename(path) == REPORT and file.read(len(REPORT_HEAD)) == REPORT_HEAD.encode("ascii")
+    except FileNotFoundError:
+        return False

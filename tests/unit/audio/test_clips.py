@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 import shutil
-import struct
-import wave
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 from appliance.audio.clips import (
@@ -17,11 +13,9 @@ from appliance.audio.clips import (
     LANGUAGES,
     LONGEST_S,
     PAUSE_MS,
-    BadClipError,
     Clips,
     Language,
     built_in,
-    read_own,
     texts,
 )
 from appliance.audio.format import WIRE_HZ, frames_from_ms, s_from_frames
@@ -29,6 +23,7 @@ from appliance.audio.levels import peak_dbfs
 from appliance.commands.clips import render
 from appliance.commands.comparison import find
 from appliance.turn.clips import Clip
+from tests.unit.audio.recordings import save, sweep
 
 BOTH: tuple[Language, ...] = ("ml", "en")
 SHIPPED = [(clip.value, language) for clip in Clip for language in BOTH]
@@ -75,19 +70,6 @@ def test_an_unknown_clip_is_a_fault_of_ours() -> None:
         Clips("ml", "").spoken("no-such-clip")
 
 
-def save(path: Path, samples: npt.NDArray[np.int16], hz: int, channels: int = 1) -> None:
-    with wave.open(str(path), "wb") as file:
-        file.setparams((channels, 2, hz, 0, "NONE", ""))
-        file.writeframes(samples.astype("<i2").tobytes())
-
-
-def sweep(hz: int, seconds: float = 1.5) -> npt.NDArray[np.int16]:
-    """From 300 to 1000 Hz: found again at one place only, and half a sample beside it is as good."""
-    at_s = np.arange(round(seconds * hz)) / hz
-    phase = 2 * np.pi * (300 * at_s + 350 / seconds * at_s**2)
-    return np.asarray(np.rint(8_000 * np.sin(phase)), dtype=np.int16)
-
-
 @pytest.mark.parametrize("channels", [1, 2])
 @pytest.mark.parametrize("hz", [8_000, 16_000, 22_050, 24_000, 44_100, 48_000, 96_000])
 def test_an_owners_recording_of_any_rate_is_said_instead(tmp_path: Path, hz: int, channels: int) -> None:
@@ -101,54 +83,6 @@ def test_an_owners_recording_of_any_rate_is_said_instead(tmp_path: Path, hz: int
     assert np.abs(spoken.samples[[0, -1]]).max() < 10, "its ends are faded"
     assert own.spoken("call") is spoken, "resampled once"
     assert own.spoken("wait").path == "", "the others are as they were"
-
-
-def bad_files(folder: Path) -> dict[str, str]:
-    """Each as ``call.wav`` in a folder of its own: what is wrong with it → the folder."""
-    good = sweep(24_000, 0.5)
-    kinds: dict[str, bytes] = {"not a WAV file that can be read": b"ID3 an mp3", "that can be read (": b""}
-    folders = {}
-    for number, (what, content) in enumerate(kinds.items()):
-        (folder / f"{number}").mkdir()
-        (folder / f"{number}" / "call.wav").write_bytes(content)
-        folders[what] = str(folder / f"{number}")
-    for name in ("long", "eight", "empty", "odd", "three", "truncated", "beyond"):
-        (folder / name).mkdir()
-    save(folder / "long/call.wav", np.zeros(241_000, np.int16), 24_000)
-    with wave.open(str(folder / "eight/call.wav"), "wb") as file:
-        file.setparams((1, 1, 8_000, 0, "NONE", ""))
-        file.writeframes(bytes(800))
-    save(folder / "empty/call.wav", good[:0], 24_000)
-    save(folder / "odd/call.wav", good, 23_999)
-    save(folder / "three/call.wav", good, 24_000, 3)
-    header = struct.pack("<4sI4s4sIHHIIHH", b"RIFF", 36, b"WAVE", b"fmt ", 16, 1, 1, 24_000, 48_000, 2, 16)
-    (folder / "truncated/call.wav").write_bytes(header + struct.pack("<4sI", b"data", 48_000))
-    # Its first part says that it is longer than the whole, as after a copy that broke off and was gone on with.
-    oversized = struct.pack("<4sI4s4sI", b"RIFF", 40, b"WAVE", b"fmt ", 1_000)
-    (folder / "beyond/call.wav").write_bytes(oversized + header[20:] + good.tobytes())
-    return folders | {
-        "10 s is the most": str(folder / "long"),
-        "8 bits and 1 channels": str(folder / "eight"),
-        "holds no sound": str(folder / "empty"),
-        "has 23999 Hz": str(folder / "odd"),
-        "16 bits and 3 channels": str(folder / "three"),
-        "no sound": str(folder / "truncated"),
-        "(its parts do not fit": str(folder / "beyond"),
-    }
-
-
-def test_a_bad_recording_is_one_line_and_the_built_in_is_used(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    for what, folder in bad_files(tmp_path).items():
-        caplog.clear()
-        caplog.set_level(logging.INFO)
-        clips = Clips("ml", folder)
-        clips.check()
-        for _ in range(3):
-            assert np.array_equal(clips.spoken("call").samples, built_in("call", "ml"))
-        (line,) = [record.getMessage() for record in caplog.records]
-        assert what in line and f"{folder}/call.wav" in line and line.endswith("the built-in clip is used")
-        with pytest.raises(BadClipError):
-            read_own(f"{folder}/call.wav")
 
 
 def test_a_folder_that_is_not_there_is_one_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import errno
+import fnmatch
 import os
+import re
 import stat
 from pathlib import Path
 
@@ -74,7 +76,13 @@ def test_a_configuration_is_taken_over_as_this_system_writes_text(card: Card) ->
     assert card.left == []
 
 
-@pytest.mark.parametrize("name", ["voice-appliance.key.txt", "VOICE-APPLIANCE.KEY", "Voice-Appliance.Key.TXT"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("voice-appliance.key.txt", "VOICE-APPLIANCE.KEY", "Voice-Appliance.Key.TXT", "voice-appliance.key.rtf"),
+        *("voice-appliance .key ", "voice_appliance.key", "Voice Appliance.key.txt.txt", "voice-appliance.key\u200b"),
+    ],
+)
 def test_a_hidden_ending_and_capital_letters_do_not_matter(card: Card, name: str) -> None:
     card.put(name, KEY.encode())
     assert card.start() == 0
@@ -111,6 +119,59 @@ def test_what_is_no_good_is_left_with_a_word_and_changes_nothing(
     assert said in report
     assert said in caplog.text
     assert "secret" not in report + caplog.text
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "voice-appliance.txt",
+        "voice-appliance.key.docx",
+        "voice-appliance (1).key",
+        "voice-appliance.conf",
+        "Voice Appliance",
+    ],
+)
+def test_a_name_that_is_nearly_right_is_one_line_and_nothing_is_lost(
+    card: Card, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    card.put(name, KEY.encode())
+    for _ in range(2):
+        assert card.start() == 78
+    assert caplog.text.count(f"{name}: not used under this name; call the key voice-appliance.key") == 2
+    assert (card.boot / name).read_bytes() == KEY.encode()
+    assert not card.key.exists() and KEY not in caplog.text
+
+
+def test_the_unit_looks_for_the_same_names() -> None:
+    unit = (Path(__file__).parents[3] / "systemd/voice-appliance-provision.service").read_text()
+    patterns = re.findall(r"ConditionPathExistsGlob=\|/boot/(.*)", unit)
+    for name in ("voice-appliance.key", "Voice_Appliance.KEY.txt", "voice appliance.toml", "voice-appliance.txt"):
+        assert any(fnmatch.fnmatchcase(name, pattern.removeprefix("firmware/")) for pattern in patterns), name
+
+
+@pytest.mark.parametrize("name", ["voice-appliance.key.bak", "._voice-appliance.key", "voice-appliance.toml~"])
+def test_what_is_put_aside_is_not_mentioned(card: Card, name: str) -> None:
+    card.put(name, KEY.encode())
+    assert card.start() == 0
+    assert card.left == [name]
+
+
+def test_of_two_keys_the_rightly_named_counts_and_the_other_is_one_line(
+    card: Card, caplog: pytest.LogCaptureFixture
+) -> None:
+    card.put("Voice-Appliance.key.txt", b"sk-other")
+    card.put("voice-appliance.key", KEY.encode())
+    assert card.start() == 78
+    assert card.key.read_bytes() == KEY.encode() + b"\n"
+    assert "Voice-Appliance.key.txt: is not looked at, for voice-appliance.key is there" in caplog.text
+    assert card.left == ["Voice-Appliance.key.txt", provision.REPORT]
+
+
+def test_a_document_of_a_word_processor_is_named_as_one(card: Card) -> None:
+    card.put("voice-appliance.key.rtf", b"{\\rtf1\\ansi\\f0 " + KEY.encode() + b"}")
+    assert card.start() == 78
+    report = (card.boot / provision.REPORT).read_text()
+    assert "holds a document of a word processor; save it as plain text" in report and KEY not in report
 
 
 def test_a_good_key_beside_a_bad_configuration_is_taken_over(card: Card) -> None:
