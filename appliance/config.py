@@ -21,6 +21,7 @@ from appliance.config_contradictions import contradictions
 from appliance.config_tables import Config as Config
 from appliance.config_values import KEY_ADVICE, Setting, expectation, objection, redacted, syntax_hint
 from appliance.errors import ConfigurationError
+from appliance.invisible import find_invisible, named, visible
 from appliance.toml_source import KeyPath, Place, places
 
 SYSTEM_PATH = "/etc/voice-appliance/config.toml"
@@ -139,7 +140,7 @@ def _line(where: Mapping[KeyPath, Place], key: KeyPath) -> int:
 
 def _sentence(name: str, problem: _Problem) -> str:
     place = f"{name}:{problem.line}" if problem.line else (name if not problem.key else "override")
-    return redacted(": ".join(part for part in (place, ".".join(problem.key), problem.text) if part))
+    return redacted(": ".join(part for part in (place, visible(".".join(problem.key)), problem.text) if part))
 
 
 def _read(name: str) -> tuple[str, dict[str, Any], list[_Problem]]:
@@ -162,7 +163,11 @@ def _read(name: str) -> tuple[str, dict[str, Any], list[_Problem]]:
         lines = text.rstrip().split("\n")
         line = int(said[2] or len(lines)) if said else 1
         reason = said[1] if said else str(error)
-        hint = syntax_hint(lines[line - 1])
+        start = sum(len(before) + 1 for before in lines[: line - 1])
+        index = find_invisible(text, start, start + len(lines[line - 1]))
+        # What the parser complains of is seldom what a person could see then.
+        hint = f"; there is a {named(text, index)}: delete it, or write a space there" if index >= 0 else ""
+        hint = hint or syntax_hint(lines[line - 1])
         return "", {}, [_Problem(line, (), f"is not TOML: {reason[:1].lower()}{reason[1:]}{hint}")]
 
 

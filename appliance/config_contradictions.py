@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from appliance import key_names
-from appliance.config_values import url_fault
+from appliance.config_values import hidden_in, url_fault
 from appliance.toml_source import KeyPath
 
 if TYPE_CHECKING:
@@ -17,6 +17,9 @@ def contradictions(config: Config) -> Iterator[tuple[tuple[KeyPath, ...], str]]:
     """Settings that are well formed but cannot be carried out, alone or together: their keys, and why."""
     yield from ((keys, text) for keys, text in _address_faults(config) if text)
     yield from _tool_faults(config)
+    for name in ("model", "voice"):
+        if text := hidden_in(getattr(config.service, name)):
+            yield (("service", name),), text
     if config.credentials.key_file and config.credentials.token_command:
         text = "key_file and token_command are both given: only one can be used"
         yield (("credentials", "token_command"), ("credentials", "key_file")), text

@@ -12,6 +12,8 @@ from difflib import get_close_matches
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+from appliance.invisible import NEVER_MEANT, find_invisible, name_of, visible
+
 _LOOPBACK = re.compile(r"127\.\d+\.\d+\.\d+|::1|localhost")
 """Hosts that may be reached without TLS: literal addresses of this machine, no name that a resolver could answer."""
 
@@ -49,7 +51,7 @@ def shown(value: object, whole: bool = False) -> str:
     if not isinstance(value, str):
         return "a table" if isinstance(value, dict) else str(value)
     escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-    return '"' + re.sub(r"[\x00-\x1f\x7f]", lambda found: f"\\u{ord(found[0]):04x}", escaped) + '"'
+    return '"' + re.sub(r"[\n\r\t]", lambda found: f"\\u{ord(found[0]):04x}", visible(escaped)) + '"'
 
 
 def redacted(line: str) -> str:
@@ -59,9 +61,27 @@ def redacted(line: str) -> str:
 
 def objection(setting: Setting, value: Any) -> str:
     """What is wrong with ``value``, or an empty string."""
+    if hidden := _hidden(setting, value):
+        return hidden
     if _follows(setting, value):
         return ""
     return f"must be {expectation(setting)}, not {shown(value)}{_meant_value(setting, value)}"
+
+
+def _hidden(setting: Setting, value: Any) -> str:
+    """What is wrong with a path, or a program's, in which a character cannot be seen; else empty."""
+    path = value[0] if "command" in setting.allowed and isinstance(value, list) and value else value
+    if not isinstance(path, str) or not {"path", "command"} & {*setting.allowed}:
+        return ""
+    return hidden_in(path)
+
+
+def hidden_in(word: str) -> str:
+    """What is wrong with ``word``, a name that only programs read, if a character in it cannot be seen; else empty."""
+    index = find_invisible(word)
+    return (
+        f"has a {name_of(word[index])}, which cannot be seen, as character {index + 1}; delete it" if index >= 0 else ""
+    )
 
 
 def _follows(setting: Setting, value: Any) -> bool:
@@ -159,7 +179,7 @@ def _meant_value(setting: Setting, value: Any) -> str:
 
 def _from_word(text: str, allowed: tuple[str, ...]) -> Any:
     """What ``text`` means: the closest of the wanted words; where there is none, a truth or a number; else None."""
-    word = text.strip().lower()
+    word = text.translate(NEVER_MEANT).strip().lower()
     close = get_close_matches(word, [item.strip('"') for item in allowed if item.startswith('"')], 1, 0.5)
     truths = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
     if close or word in truths:

@@ -33,6 +33,17 @@ def find_invisible(text: str, start: int = 0, end: int | None = None) -> int:
     return -1
 
 
+def visible(text: str) -> str:
+    """``text`` with what cannot be seen as escapes of TOML: ``\\u00a0``."""
+    parts: list[str] = []
+    start = 0
+    while (index := find_invisible(text, start)) >= 0:
+        code = ord(text[index])
+        parts += [text[start:index], f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"]
+        start = index + 1
+    return "".join((*parts, text[start:]))
+
+
 def plain_name(file: str) -> str:
     """The name of a file as a person reads it: in small letters, without what cannot be seen, and without spaces around
     it or its ending ("Wait\u00a0.WAV " is "wait.wav")."""
@@ -42,7 +53,10 @@ def plain_name(file: str) -> str:
 
 def named(text: str, index: int) -> str:
     """``text[index]`` by its name and place: "NO-BREAK SPACE (U+00A0) in line 2, column 7", both counted from 1."""
-    char = text[index]
     line_start = text.rfind("\n", 0, index) + 1
-    name = unicodedata.name(char, "control character")
-    return f"{name} (U+{ord(char):04X}) in line {text.count(chr(10), 0, index) + 1}, column {index - line_start + 1}"
+    return f"{name_of(text[index])} in line {text.count(chr(10), 0, index) + 1}, column {index - line_start + 1}"
+
+
+def name_of(char: str) -> str:
+    """Its name and number: "NO-BREAK SPACE (U+00A0)"."""
+    return f"{unicodedata.name(char, 'control character')} (U+{ord(char):04X})"

@@ -48,6 +48,43 @@ def fields(kind: type[Any], above: tuple[str, ...] = ()) -> Iterator[tuple[tuple
             yield (*above, name), hint
 
 
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ('[talk]\nmode\u00a0= "tap"\n', "2: is not TOML: .*; there is a NO-BREAK SPACE (U+00A0) in line 2, column 5: "),
+        ('\u200b[talk]\nmode = "tap"\n', "1: is not TOML: .*ZERO WIDTH SPACE (U+200B) in line 1, column 1: delete it"),
+        ('[box]\nname = "x"\n\ufeff[talk]\n', "3: .*ZERO WIDTH NO-BREAK SPACE (U+FEFF) in line 3, column 1"),
+        ('[talk]\nmode = \u202a"tap"\n', "2: .*LEFT-TO-RIGHT EMBEDDING (U+202A) in line 2, column 8"),
+        ('[talk]\nmode = "tap\u200b"\n', '2: talk.mode: must be .*, not "tap\\u200b"; did you mean "tap"?'),
+        ('[talk]\n"mo\u200bde" = "tap"\n', "2: talk.mo\\u200bde: no such setting; did you mean talk.mode?"),
+        (
+            '[service]\nmodel = "mal\u2060"\n',
+            "2: service.model: has a WORD JOINER (U+2060), .*as character 4; delete it",
+        ),
+        (
+            '[credentials]\nkey_file = "/etc/key\u00a0"\n',
+            "2: credentials.key_file: has a NO-BREAK SPACE .*as character 9",
+        ),
+        ('[credentials]\ntoken_command = ["/x\u200b", "a"]\n', "2: credentials.token_command: has a ZERO WIDTH SPACE"),
+    ],
+)
+def test_what_cannot_be_seen_is_named_with_its_place(file: Path, content: str, said: str) -> None:
+    (problem,) = problems(file, content)
+    pattern = ".*".join(re.escape(part) for part in said.split(".*"))
+    assert re.match(pattern, problem) and all(char.isprintable() for char in problem)
+
+
+def test_what_malayalam_and_typography_need_is_no_fault(file: Path) -> None:
+    file.write_text(
+        '[service]\ninstructions = "അവന്\u200d പറയും. 5\u00a0kg"\n[box]\nname = "അവന്\u200d"\n', encoding="utf-8"
+    )
+    loaded = config.load(file)
+    assert loaded.box.name == "അവന്\u200d"
+    dumped = file.with_name("dumped.toml")
+    dumped.write_text("\n".join(dump(loaded)), encoding="utf-8")
+    assert config.load(dumped) == loaded
+
+
 def test_dataclasses_and_default_toml_name_the_same_settings() -> None:
     assert {key for key, _ in fields(config.Config)} == set(config.schema())
 
