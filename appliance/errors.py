@@ -71,14 +71,16 @@ class TrustError(ApplianceError):
 class ProgramError(ApplianceError):
     """A program of the owner's did not do its work.
 
-    ``summary`` says how, in words for anybody. ``complaint`` is what the program said of it, for the journal only;
-    empty when it said nothing. Neither holds what it was given or what it answered.
+    ``summary`` says how, in words for anybody. ``complaint`` is what the program said of it, and ``advice`` what we say
+    to the owner, for the journal only; empty when there is nothing. None holds what it was given or what it answered.
     """
 
-    def __init__(self, summary: str, complaint: str = "") -> None:
-        super().__init__(f"{summary}, saying: {complaint}" if complaint else summary)
+    def __init__(self, summary: str, complaint: str = "", advice: str = "") -> None:
+        said = f"{summary}, saying: {complaint}" if complaint else summary
+        super().__init__(f"{said}; {advice}" if advice else said)
         self.summary = summary
         self.complaint = complaint
+        self.advice = advice
 
 
 class ProtocolError(ApplianceError):

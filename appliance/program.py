@@ -19,6 +19,7 @@ from typing import IO, Final
 
 from appliance.errors import ProgramError
 from appliance.outside import masked
+from appliance.program_file import why
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +69,7 @@ class _Running:
 
     def __init__(self, command: Sequence[str], given: bytes, limit_bytes: int) -> None:
         self._loop = asyncio.get_running_loop()
+        self._path = command[0]
         self._given = memoryview(given)
         self._limit_bytes = limit_bytes
         self._output = bytearray()
@@ -86,7 +88,7 @@ class _Running:
                 start_new_session=True,
             )
         except OSError as error:
-            raise ProgramError(f"cannot be started: {error.strerror or error}") from None
+            raise ProgramError(f"cannot be started: {error.strerror or error}", advice=why(command[0])) from None
         stdin, stdout, stderr = self._process.stdin, self._process.stdout, self._process.stderr
         assert stdin is not None and stdout is not None and stderr is not None
         self._stdin, self._stdout, self._stderr = stdin, stdout, stderr
@@ -115,7 +117,7 @@ class _Running:
         status = self._process.wait(KILLED_S)
         if status:
             how = f"failed with status {status}" if status > 0 else f"was ended by signal {-status}"
-            raise ProgramError(how, self.complaint())
+            raise ProgramError(how, self.complaint(), why(self._path, status))
         return bytes(self._output)
 
     def complaint(self) -> str:

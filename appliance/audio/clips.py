@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from appliance.kinds import Kind, entry
+from appliance.sandbox import hint
 
 from .format import WIRE_HZ, frames_from_ms, s_from_frames
 from .recording import BadClipError, find, odd_names, read
@@ -97,8 +98,9 @@ class Clips:
         if not self._own:
             return
         if not os.path.isdir(self._own):
-            line = "panel.clips_dir: no folder %s; the built-in clips are used"
-            log.warning(line, self._own, extra=entry(Kind.CLIP_REFUSED))
+            why = f" ({said})" if (said := hint(self._own)) else ""
+            line = "panel.clips_dir: no folder %s%s; the built-in clips are used"
+            log.warning(line, self._own, why, extra=entry(Kind.CLIP_REFUSED))
             return
         for name in texts():
             self._of_owner(name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,12 +19,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print; 0. Raises ConfigurationError, which the command line turns into one line per problem and 78."""
+    """Print, and say which paths the service would not find; 0.
+
+    Raises ConfigurationError, which the command line turns into one line per problem and 78.
+    """
     settings = config.load(args.config)
     if args.dump:
         print("\n".join(dump(settings)))
     else:
         print(f"{config.source(args.config) or 'the defaults'}: good")
+        # Here: what the doctor needs is slow to load, and --dump has no use for it.
+        from appliance.commands.checks import paths
+
+        for one in paths.named(settings):
+            if one.objection:
+                print(f"{one.key}: {one.path}: {one.objection}", file=sys.stderr)
     return 0
 
 

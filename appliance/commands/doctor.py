@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, Final, TextIO
 
 from appliance.commands.checks import machine as of_machine
-from appliance.commands.checks import panel, running, service, setup, sound
+from appliance.commands.checks import panel, paths, running, service, setup, sound
 from appliance.commands.checks.finding import Finding, Verdict, exit_code, skipped
 from appliance.commands.checks.machine import Machine
 from appliance.commands.checks.running import RunningBox
@@ -185,6 +185,9 @@ class Doctor:
         box, running_now = await running.find(settings.control.socket_path, unit.is_active)
         if box is None or key.verdict is not Verdict.FAULT:
             yield key
+        for found in (await paths.seen(settings, self.machine, unit), paths.startable(settings)):
+            if found is not None:
+                yield found
         yield await of_machine.clock(self.machine)
         way = await service.way(link_settings(settings))
         for finding in way:

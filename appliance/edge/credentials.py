@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from appliance import program
+from appliance import program, sandbox
 from appliance.errors import CredentialError, ProgramError, TokenError
 from appliance.key_text import NOTHING, NoKeyError, decoded, key_in
 from appliance.outside import known_words
@@ -71,8 +71,8 @@ async def fetch_token(command: Sequence[str], timeout_s: float) -> Secret:
         output = await program.run(command, b"", timeout_s, TOKEN_OUTPUT_BYTES)
     except ProgramError as error:
         # Whoever handles a token may print a piece of it where it complains.
-        said = known_words(error.complaint)
-        raise TokenError(f"{place} {error.summary}{f', saying: {said}' if said else ''}") from None
+        told = ProgramError(error.summary, known_words(error.complaint), error.advice)
+        raise TokenError(f"{place} {told}") from None
     try:
         return Secret(key_in(decoded(output)))
     except NoKeyError as error:
@@ -95,9 +95,8 @@ def _from_file(path: Path, place: str) -> Secret:
         with path.open("rb") as file:
             content = file.read(_LONGEST_BYTES + 1)
     except OSError as error:
-        raise CredentialError(
-            f"{place}: {error.strerror or error}; write the key there, readable by the service"
-        ) from None
+        fix = sandbox.hint(str(path)) or "write the key there, readable by the service"
+        raise CredentialError(f"{place}: {error.strerror or error}; {fix}") from None
     if len(content) > _LONGEST_BYTES:
         raise CredentialError(
             f"{place}: larger than {_LONGEST_BYTES} bytes, so it is not a key; write only the key there"

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from appliance.errors import TrustError
 from appliance.realtime.retry import Failure, What
+from appliance.sandbox import hint
 
 if TYPE_CHECKING:
     import ssl
@@ -94,7 +95,8 @@ def trust(settings: LinkSettings) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=settings.ca_file or None)
     except OSError as error:
         # A file with no certificate in it is an SSLError, whose own words say "no certificate or crl found" at best.
-        raise TrustError(f"{settings.ca_file}: {error.strerror or error}") from None
+        said = "; ".join(filter(None, (error.strerror or str(error), hint(settings.ca_file))))
+        raise TrustError(f"{settings.ca_file}: {said}") from None
 
 
 class Dialer:

@@ -201,7 +201,8 @@ def of_owner(
         try:
             output = await program.run(command, given, timeout_s, ANSWER_BYTES)
         except ProgramError as error:
-            raise ToolError(f"the tool {error.summary}", error.complaint) from None
+            said = "; ".join(filter(None, (error.complaint, error.advice)))
+            raise ToolError(f"the tool {error.summary}", said) from None
         if not output.strip():
             raise ToolError("the tool answered with nothing")
         try:

@@ -99,6 +99,16 @@ async def test_a_token_in_its_wrapping_is_the_token(printed: str) -> None:
     assert (await fetch_token(shell(f"echo '{printed}'"), 20)).reveal() == TOKEN
 
 
+async def test_a_program_for_windows_is_named_as_one(tmp_path: Path) -> None:
+    path = tmp_path / "token"
+    path.write_text("#!/bin/sh\r\necho x\r\n", newline="")
+    path.chmod(0o755)
+    with pytest.raises(
+        TokenError, match=r"token cannot be started: No such file or directory; its lines end as in Windows"
+    ):
+        await fetch_token([str(path)], 20)
+
+
 @pytest.mark.parametrize(
     ("printed", "said"),
     [

@@ -128,11 +128,39 @@ async def test_a_failure_is_an_error_object(command: list[str], said: str) -> No
         assert await answer(own(command)) == {"error": said}
 
 
-async def test_a_file_that_is_no_program_is_an_error_object(tmp_path: Path) -> None:
-    path = tmp_path / "text"
-    path.write_text("no program\n")
-    path.chmod(0o755)
-    assert await answer(own([str(path)])) == {"error": "the tool cannot be started: Exec format error"}
+@pytest.mark.parametrize(
+    ("content", "mode", "said"),
+    [
+        ("no program\n", 0o755, 'it does not begin with a line such as "#!/usr/bin/python3"'),
+        ("", 0o755, "it is empty"),
+        ("#!/bin/sh\necho 1\n", 0o644, "it is not executable: sudo chmod 755"),
+        ("#!/bin/sh\r\necho 1\r\n", 0o755, "its lines end as in Windows: sed -i"),
+        ("#!/usr/bin/env sh\r\necho 1\r\n", 0o755, "its lines end as in Windows: sed -i"),
+        ("\ufeff#!/bin/sh\necho 1\n", 0o755, "before its #! there is a byte order mark"),
+        ("#!/no/such/python3\n", 0o755, "its first line names /no/such/python3, which is not there"),
+        ("#!/usr/bin/env no-such-node\n", 0o755, "its first line names no-such-node, which is not there"),
+        ("#!python3\n", 0o755, "its first line, #!, names no program with its full path"),
+        ("#!/bin/sh\nkill -TRAP $$\n", 0o755, '"--jitless" behind its name in the command, or see systemd/README.md'),
+    ],
+    ids=["no #!", "empty", "not executable", "CRLF", "env CRLF", "BOM", "no interpreter", "no env", "name", "signal 5"],
+)
+async def test_a_file_that_is_no_program_is_named_as_what_it_is(
+    tmp_path: Path, content: str, mode: int, said: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "tool"
+    path.write_text(content, newline="")
+    path.chmod(mode)
+    with nothing_left():
+        got = await answer(own([str(path)]))
+    # What the model hears is for anybody; what to do about it is for the journal.
+    assert got["error"].startswith("the tool ") and said not in got["error"]
+    (record,) = caplog.records
+    assert said in record.getMessage()
+
+
+async def test_an_ordinary_failure_brings_no_advice(caplog: pytest.LogCaptureFixture) -> None:
+    await answer(own(shell("exit 1")))
+    assert [record.getMessage() for record in caplog.records] == ["tool own: the tool failed with status 1"]
 
 
 async def test_what_a_program_leaves_running_is_ended_with_it(tmp_path: Path) -> None:
