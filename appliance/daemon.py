@@ -244,7 +244,7 @@ class Daemon:
         """What the configuration lets the model ask for."""
         settings, speaker = self.config.tools, self.config.speaker
         built_in = (
-            tools.get_time(wall_clock.is_synchronised),
+            tools.get_time(wall_clock.is_synchronised, wall_clock.local_time),
             tools.set_volume(speaker.volume_min, speaker.volume_max, self.set_volume),
             tools.end_conversation(lambda: self.turns.end_conversation()),
             tools.appliance_status(self._spoken_status),

@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from appliance import durable
+from appliance.edge.wall_clock import local_time
 from appliance.history import History, Moment, decoded
 from appliance.kinds import Kind, entry
 
@@ -124,7 +125,7 @@ class Recorder:
 
     def _now(self) -> Moment:
         wall_s = time.time() if self._synchronised else None
-        day = "" if wall_s is None else time.strftime("%Y-%m-%d", time.localtime(wall_s))
+        day = "" if wall_s is None else time.strftime("%Y-%m-%d", local_time(wall_s))
         return Moment(self._boot, time.monotonic(), wall_s, day)
 
     def _read(self) -> History:

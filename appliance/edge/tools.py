@@ -135,9 +135,7 @@ def _refuse(constant: str) -> NoReturn:
 # ---------------------------------------------------------------- built in
 
 
-def get_time(
-    is_synchronised: Callable[[], Awaitable[bool]], clock: Callable[[], time.struct_time] = time.localtime
-) -> Tool:
+def get_time(is_synchronised: Callable[[], Awaitable[bool]], clock: Callable[[], time.struct_time]) -> Tool:
     """The box's local date and time, or "unknown": a wrong time, said with confidence, is worse than none."""
 
     async def action(_: Mapping[str, Any]) -> Mapping[str, Any]:

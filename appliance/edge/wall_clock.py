@@ -1,8 +1,9 @@
-"""Whether the wall clock can be believed: a Pi has none of its own, and starts at whatever time it last knew."""
+"""The wall clock, and whether it can be believed: a Pi has none, and starts at whatever time it last knew."""
 
 from __future__ import annotations
 
 import os
+import time
 from typing import Final
 
 from appliance import program
@@ -17,6 +18,16 @@ program once per question costs less than ctypes and a structure that differs be
 
 ASK_TIMEOUT_S: Final = 2.0
 """systemd may have to start timedated for the answer: 0.1 s on a Pi's slow card (estimated, not measured)."""
+
+
+def local_time(since_epoch_s: float | None = None) -> time.struct_time:
+    """``time.localtime`` in the zone that the box has now: whoever sets up a box sets its zone while the daemon runs.
+
+    The C library reads /etc/localtime once, and looks again only when it is asked to (tzset(3)): a stat of a file that
+    is in memory, then. Any thread.
+    """
+    time.tzset()
+    return time.localtime(since_epoch_s)
 
 
 async def is_synchronised(mark: str = TIMESYNCD_MARK) -> bool:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -304,7 +307,34 @@ async def no() -> bool:
 async def test_the_time_is_unknown_until_the_clock_is_set() -> None:
     moment = time.struct_time((2026, 3, 1, 7, 5, 0, 6, 60, 0, "IST", 19_800))
     assert await answer(tools.get_time(yes, lambda: moment)) == {"time": "2026-03-01 07:05, Sunday, UTC+0530"}
-    assert (await answer(tools.get_time(no)))["time"] == "unknown"
+    assert (await answer(tools.get_time(no, lambda: moment)))["time"] == "unknown"
+
+
+ZONES = """
+import ctypes, os, sys, time
+from appliance.edge.wall_clock import local_time
+
+def of_machine(zone):
+    os.environ.pop("TZ", None)
+    assert ctypes.CDLL(None).mount(b"/usr/share/zoneinfo/" + zone.encode(), b"/etc/localtime", None, 4096, None) == 0
+
+def of_process(zone):
+    os.environ["TZ"] = zone
+
+for zone in ("UTC", "Asia/Kolkata", "America/New_York"):
+    globals()[sys.argv[1]](zone)
+    print(time.strftime("%H:%M %z", local_time(0)))
+"""
+
+
+@pytest.mark.parametrize(("set_zone", "before"), [("of_process", []), ("of_machine", ["unshare", "--mount"])])
+def test_the_time_follows_a_zone_that_is_set_while_the_daemon_runs(set_zone: str, before: list[str]) -> None:
+    if before and os.geteuid() != 0:
+        pytest.skip("only root can put another file over /etc/localtime")
+    ended = subprocess.run(
+        [*before, sys.executable, "-c", ZONES, set_zone], capture_output=True, text=True, check=False
+    )
+    assert ended.stdout.split("\n") == ["00:00 +0000", "05:30 +0530", "19:00 -0500", ""], ended.stderr
 
 
 async def test_the_clock_is_believed_once_it_was_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
