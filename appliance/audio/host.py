@@ -30,7 +30,7 @@ from typing import Any, NoReturn
 
 from appliance.errors import DeviceNotFoundError
 
-from . import card_level, wire
+from . import alsa_config, card_level, wire
 from .block_clock import BlockClock, BreakCounter
 from .devices import MOST_HARDWARE_CHANNELS, Choice, Device, Direction, card_of, choose, read_cards
 from .holders import in_use
@@ -158,11 +158,11 @@ class Host:
         """The sound thread: answer requests until a device is open, then serve it."""
         while True:
             request = self._requests.get()
-            if request is None:
-                self._initialise()
-                self._say(wire.Listing(self._listed[1], read_cards()))
-                continue
             try:
+                if request is None:
+                    self._initialise()
+                    self._say(wire.Listing(self._listed[1], read_cards()))
+                    continue
                 choice = self._find(request.device)
                 stream, opened = self._open(request, choice)
             except (DeviceNotFoundError, OSError, ValueError) as error:
@@ -179,14 +179,18 @@ class Host:
                 os._exit(1)
 
     def _initialise(self) -> None:
-        """Let PortAudio look at the machine anew: its list is made once, at initialisation."""
+        """Let PortAudio look at the machine anew: its list is made once, at initialisation. Raises OSError."""
         # Not at the top: its 30 ms (and ALSA's chatter) must not keep the parent's death from being noticed.
         import pyaudio
 
         if self._portaudio is not None:
             self._portaudio.terminate()
+            self._portaudio = None
         cards = _cards()
-        self._portaudio = pyaudio.PyAudio()
+        try:
+            self._portaudio = pyaudio.PyAudio()
+        except OSError as error:
+            raise OSError(alsa_config.fault() or f"PortAudio cannot begin: {_reason(error)}") from None
         devices = []
         for number in range(self._portaudio.get_device_count()):
             info = self._portaudio.get_device_info_by_index(number)

@@ -73,6 +73,8 @@ def listing() -> wire.Listing:
         finally:
             host.kill()
             host.wait()
+    if isinstance(message, wire.Failed):
+        raise UnavailableError(f"no devices: {message.reason}")
     if not isinstance(message, wire.Listing):
         raise UnavailableError("the sound host did not say what devices there are (--debug shows what ALSA says)")
     return message
