@@ -30,6 +30,7 @@ from appliance.commands.lights import MEANINGS
 from appliance.config import Config
 from appliance.edge import names, tools
 from appliance.errors import UnavailableError, UsageError
+from appliance.outside import one_line
 from appliance.part_settings import link_settings, session_settings
 from appliance.turn.lights import Pattern
 
@@ -89,7 +90,8 @@ async def _examined(args: argparse.Namespace, person: Person) -> list[Finding]:
 
 def lines_of(finding: Finding) -> list[str]:
     """What is shown of one finding: verdict, name and line; below it what to do, if anything."""
-    head = f"{finding.verdict.value:<8}{finding.name:<{NAME_WIDTH}}  {finding.line}"
+    # A device is called whatever its maker, or whoever plugged it in, likes.
+    head = f"{finding.verdict.value:<8}{finding.name:<{NAME_WIDTH}}  {one_line(finding.line, None)}"
     return [head, *([f"{'':<8}{'':<{NAME_WIDTH}}  -> {finding.fix}"] if finding.fix else [])]
 
 

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from typing import Final, NoReturn, Protocol
 
 from appliance.kinds import Kind, entry
+from appliance.outside import one_line
 
 log = logging.getLogger(__name__)
 
@@ -88,11 +89,11 @@ class Manager:
 
     def ready(self, status: str) -> None:
         """READY=1 with the status text."""
-        self._notify(f"READY=1\nSTATUS={status}")
+        self._notify(f"READY=1\nSTATUS={one_line(status, None)}")
 
     def status(self, text: str) -> None:
         """STATUS=."""
-        self._notify(f"STATUS={text}")
+        self._notify(f"STATUS={one_line(text, None)}")
 
     def alive(self) -> None:
         """WATCHDOG=1."""

@@ -69,6 +69,14 @@ def test_what_is_said_reaches_systemd_in_its_own_words(systemd: Systemd) -> None
     assert systemd.heard() == {"STOPPING": "1", "STATUS": "stopping"}
 
 
+def test_nothing_that_is_said_becomes_another_message(systemd: Systemd) -> None:
+    manager = notify.manager()
+    manager.ready("no microphone\nSTOPPING=1")
+    manager.status("listening\nWATCHDOG=trigger\x1b[2J")
+    assert systemd.heard() == {"READY": "1", "STATUS": "no microphone STOPPING=1"}
+    assert systemd.heard() == {"STATUS": "listening WATCHDOG=trigger [2J"}
+
+
 def test_without_systemd_nothing_is_said_and_nothing_is_needed() -> None:
     nobody = notify.manager({})
     assert isinstance(nobody, notify.Nobody)

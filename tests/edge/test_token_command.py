@@ -18,7 +18,9 @@ import pytest
 
 from appliance.edge.credentials import TOKEN_OUTPUT_BYTES, fetch_token
 from appliance.errors import CredentialError, TokenError
+from appliance.realtime.retry import Failure, What, classify
 from tests.edge.programs import children, events_flow, nothing_left, python, shell, until
+from tests.tokens import made_tokens
 
 TOKEN = "swaram_ek_0123456789abcdef"
 OTHER = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9"
@@ -87,6 +89,16 @@ async def test_a_program_that_prints_the_token_where_it_complains_does_not_give_
     with pytest.raises(TokenError) as caught:
         await fetch_token(shell(f"echo first line >&2; echo '{complaint}' >&2; exit 1"), 20)
     assert str(caught.value).endswith("/bin/sh failed with status 1, saying: … refused …")
+
+
+async def test_no_piece_of_a_token_reaches_the_journal(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    for token in made_tokens(60):
+        with pytest.raises(TokenError) as caught:
+            await fetch_token(shell(f"echo 'Bearer {token} refused: HTTP 401' >&2; exit 1"), 20)
+        line = classify(Failure(What.TOKEN, text=str(caught.value))).line
+        assert "saying: … refused http 401" in line
+        assert not any(token[at : at + 8] in line + caplog.text for at in range(len(token) - 7))
 
 
 async def test_a_program_that_says_nothing_known_has_its_status_told() -> None:

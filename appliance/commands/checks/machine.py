@@ -100,7 +100,7 @@ class Unit:
 
 async def unit(machine: Machine) -> Unit:
     """The service as it is now."""
-    names = "LoadState,ActiveState,Result,NRestarts,ExecMainStatus,UnitFileState,User,SupplementaryGroups,MainPID"
+    names = "LoadState,ActiveState,Result,NRestarts,ExecMainStatus,UnitFileState,User,Group,SupplementaryGroups,MainPID"
     said = await machine.ask("systemctl", "show", UNIT, f"--property={names}") if machine.has_systemd else None
     properties = dict(line.partition("=")[::2] for line in (said or "").splitlines())
     return Unit(properties if properties.get("LoadState") == "loaded" else {})

@@ -91,6 +91,7 @@ async def _service_may(one: Named, machine: Machine, unit: Unit) -> bool | None:
         return None
     target = os.path.dirname(one.path) if one.use == "-w" else one.path
     inside = ("nsenter", f"--target={process_id}", "--mount", "--")
-    as_user = ("setpriv", f"--reuid={unit.user}", f"--regid={unit.user}", "--init-groups", "--")
+    group = unit.properties.get("Group") or unit.user
+    as_user = ("setpriv", f"--reuid={unit.user}", f"--regid={group}", "--init-groups", "--")
     said = await machine.ask(*inside, *as_user, "/bin/sh", "-c", ASK, "sh", one.use, target)
     return {"yes": True, "no": False}.get(said or "")

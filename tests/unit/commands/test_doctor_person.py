@@ -63,5 +63,7 @@ def test_the_meter_stays_in_its_frame() -> None:
 
 def test_a_line_and_its_fix() -> None:
     assert lines_of(ok("key", "there is one")) == ["ok      key                there is one"]
+    (line,) = lines_of(ok("microphone", "USB\nok      key  forged\x1b[2J"))
+    assert line == "ok      microphone         USB ok key forged [2J"
     first, second = lines_of(fault("key", "there is none", "write it"))
     assert first.startswith("fault   key") and second.endswith("-> write it")
