@@ -17,6 +17,11 @@ FULL_SCALE = 32_768.0
 SILENCE_DBFS = -120.0
 """What a block of zeros counts as: below anything 16 bits can hold (-90.3 dBFS), and still a number to print."""
 
+FLAT_STEPS = 3
+"""What sways by no more than so many steps of 16 bits is no sound. PortAudio's dither makes 0 and -1 of a muted card's
+zeros, and the resampler, from a low rate, -2 to 1 (one step to either side). A live microphone's hiss sways by more
+than this within milliseconds: one that did not would be at -98 dBFS."""
+
 
 def decibel(ratio: float) -> float:
     """``ratio`` of two amplitudes in dB; zero and below give ``SILENCE_DBFS``."""
@@ -36,6 +41,31 @@ def rms_dbfs(samples: npt.NDArray[np.int16] | npt.NDArray[np.float32]) -> float:
         return SILENCE_DBFS
     as_float = samples.astype(np.float32, copy=False)
     return decibel(math.sqrt(float(np.dot(as_float, as_float)) / samples.size) / FULL_SCALE)
+
+
+class Swing:
+    """Between which values samples lie, to tell a line that nothing comes over from one that is only quiet."""
+
+    def __init__(self) -> None:
+        self._lowest, self._highest = 32_767, -32_768
+
+    def add(self, samples: npt.NDArray[np.int16]) -> None:
+        """More of them, in any portions."""
+        if samples.size:
+            self._lowest = min(self._lowest, int(samples.min()))
+            self._highest = max(self._highest, int(samples.max()))
+
+    @property
+    def flat(self) -> bool:
+        """Nothing but one value, wherever the card has its zero, give or take a dither; also of no samples."""
+        return self._highest - self._lowest <= FLAT_STEPS
+
+
+def is_flat(samples: npt.NDArray[np.int16]) -> bool:
+    """``Swing.flat`` of these alone."""
+    swing = Swing()
+    swing.add(samples)
+    return swing.flat
 
 
 def volume_gain(percent: float) -> float:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from . import wire
 from .format import SAMPLE_BYTES, WIRE_HZ
 from .host_process import SoundHost
-from .levels import SILENCE_DBFS, rms_dbfs
+from .levels import SILENCE_DBFS, is_flat, rms_dbfs
 from .resample import Resampler, to_mono
 from .ring import Ring
 
@@ -144,8 +144,9 @@ class Microphone:
 
     @property
     def level_dbfs(self) -> float:
-        """Root mean square of what was written to the ring last; SILENCE_DBFS without a microphone."""
-        return SILENCE_DBFS if self.device is None else rms_dbfs(self._newest)
+        """Root mean square of what was written to the ring last; SILENCE_DBFS without a microphone, or without a sound
+        from it."""
+        return SILENCE_DBFS if self.device is None or is_flat(self._newest) else rms_dbfs(self._newest)
 
     @property
     def attentive(self) -> bool:

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .format import SAMPLE_BYTES, WIRE_HZ
-from .levels import SILENCE_DBFS, rms_dbfs
+from .levels import SILENCE_DBFS, Swing, rms_dbfs
 
 CLIPPED = 32_000
 """A sample beyond this is taken for a clipped one: the resampler rounds the corners of full scale by some 0.2 dB."""
@@ -29,15 +29,14 @@ class SpeechLevel:
         self._samples = 0
         self._clipped = 0
         self._loudest_dbfs = SILENCE_DBFS
-        self._zeros = True
+        self._swing = Swing()
 
     def add(self, pcm: bytes) -> None:
         """Some 40 ms, int16 mono at ``WIRE_HZ``. 20 µs."""
         samples: npt.NDArray[np.int16] = np.frombuffer(pcm[: len(pcm) // SAMPLE_BYTES * SAMPLE_BYTES], dtype=np.int16)
-        if not samples.any():
-            self._samples += samples.size
+        if samples.size == 0:
             return
-        self._zeros = False
+        self._swing.add(samples)
         self._samples += samples.size
         self._clipped += int(np.count_nonzero((samples >= CLIPPED) | (samples <= -CLIPPED)))
         # Without the card's offset: some have one as loud as soft speech, and nobody hears it.
@@ -46,17 +45,17 @@ class SpeechLevel:
 
     @property
     def dead(self) -> bool:
-        """All of a turn was exact zeros: a real microphone always hisses."""
-        return self._zeros and self._samples >= SHORTEST_S * WIRE_HZ
+        """All of a turn was zeros, or what a card and its driver make of them: a real microphone always hisses."""
+        return self._swing.flat and self._samples >= SHORTEST_S * WIRE_HZ
 
     @property
     def verdict(self) -> str:
         """One line with the fix; empty if there is nothing to say."""
         if self._samples < SHORTEST_S * WIRE_HZ:
             return ""
-        if self._zeros:
+        if self._swing.flat:
             return (
-                "microphone muted or dead: a whole turn of exact silence; look for a switch on it, "
+                "microphone muted or dead: a whole turn without a sound; look for a switch on it, "
                 "set microphone.capture_percent, or try another one"
             )
         if self._clipped > CLIPPED_SHARE * self._samples:

@@ -35,9 +35,21 @@ def test_the_verdict(amplitude: float, said: str) -> None:
     assert judged.dead is (amplitude == 0)
 
 
-def test_one_sample_is_no_silence() -> None:
+@pytest.mark.parametrize(("lowest", "highest"), [(-1, 0), (-2, 1), (299, 301)])
+def test_what_dither_makes_of_zeros_is_still_dead(lowest: int, highest: int) -> None:
+    """A muted card's zeros, as PortAudio dithers and a resampler rounds them; and a capsule without current, whose card
+    has its zero elsewhere."""
+    judged = SpeechLevel()
+    samples = np.random.default_rng(2).integers(lowest, highest, 24_000, endpoint=True).astype("<i2")
+    for begin in range(0, samples.size, 960):
+        judged.add(samples[begin : begin + 960].tobytes())
+    assert judged.dead
+    assert "muted or dead" in judged.verdict
+
+
+def test_the_faintest_hiss_is_no_silence() -> None:
     judged = level(0)
-    judged.add(b"\1\0")
+    judged.add(b"\4\0")
     assert not judged.dead
     assert "too quiet" in judged.verdict
 
