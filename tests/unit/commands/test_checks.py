@@ -272,6 +272,11 @@ def test_the_level_of_the_microphone(
     assert finding.verdict is verdict and said in finding.line
 
 
+def test_who_was_too_faint_for_a_hands_free_box() -> None:
+    finding = sound.spoken_in_vain(-61.3)
+    assert finding.verdict is Verdict.WARNING and "-61 dBFS" in finding.line and "alsamixer" in finding.fix
+
+
 @pytest.fixture
 def pins() -> Iterator[MockFactory]:
     with mock_pins() as mock:
