@@ -14,6 +14,7 @@
 #   make test-vm      in a virtual machine (as root; builds it first): the package's service on pins, card and keyboard that
 #                     the kernel plays, then sound cards pulled out of a box ten times; ARGS='idle=1 listening=0' for fewer
 #   make bench        what it costs: processor, memory, start-up, latencies
+#   make bench-gate   what the hands-free voice gate hears, by noise and loudness, and what opens it that is no voice
 #   make soak         half an hour of questions and troubles; ARGS='--minutes 5 --seed 7' for another
 #   make setup        the virtual environment alone, which the others make when it is missing
 #   make clean        removes what set-up made
@@ -40,7 +41,7 @@ BUILD_PACKAGES := debhelper dh-python dpkg-dev python3-venv
 APT_INSTALL_DEB = $(APT_GET) -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold install --reinstall \
 	--allow-downgrades
 
-.PHONY: demo test deb install uninstall check format test-unplug test-system test-vm bench soak setup clean packages
+.PHONY: demo test deb install uninstall check format test-unplug test-system test-vm bench bench-gate soak setup clean packages
 .DELETE_ON_ERROR:
 
 demo: $(READY)
@@ -91,6 +92,12 @@ test-vm: deb
 
 bench: $(READY)-test
 	$(BIN)/python -m tests.bench $(ARGS)
+
+# Recordings of people, and a synthesiser: some 80 MB.
+SPEECH_PACKAGES := espeak-ng $(foreach language,en fr it ru,asterisk-core-sounds-$(language)-wav)
+bench-gate: PACKAGES += $(SPEECH_PACKAGES)
+bench-gate: packages $(READY)-test
+	$(BIN)/python -m tests.bench.gate $(ARGS)
 
 soak: $(READY)-test
 	$(BIN)/python -m tests.soak $(ARGS)

@@ -17,7 +17,8 @@ import numpy.typing as npt
 from appliance.audio.clips import Clips
 from appliance.audio.earcons import Earcon, earcon, tick
 from appliance.audio.format import frames_from_ms, frames_from_s, s_from_frames
-from appliance.audio.gate import DECISION_S, FRAME
+from appliance.audio.frames import FRAME
+from appliance.audio.gate import EARLIEST_S
 from appliance.audio.host_process import GATHER_S
 from appliance.audio.microphone import Microphone, MicrophoneClosed, MicrophoneEvent, MicrophoneLost, MicrophoneOpened
 from appliance.audio.player import Player
@@ -58,7 +59,7 @@ RING_SLACK_MS: Final = 100
 """Kept beyond the pre-roll while idle: a press is looked at a little after it happened, and its pre-roll must still be
 there."""
 
-GATE_LATE_S: Final = DECISION_S + GATHER_S + BATCH_FRAMES * s_from_frames(FRAME)
+GATE_LATE_S: Final = EARLIEST_S + GATHER_S + BATCH_FRAMES * s_from_frames(FRAME)
 """So much later than a press is a voice noticed at most; its beginning, and the pre-roll, must still be there."""
 
 STOP_FADE_S: Final = 0.1

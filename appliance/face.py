@@ -130,6 +130,8 @@ class Face:
             "microphone": _device(parts.microphone.device),
             "microphone_fault": self.microphone_fault or None,
             "level_dbfs": round(parts.microphone.level_dbfs, 1),
+            "speech_dbfs": round(parts.microphone.speech_dbfs, 1),
+            "faint_speech_dbfs": None if self._hands_free is None else self._hands_free.faint_dbfs,
             "speaker": _device(parts.speaker.device),
             "speaker_fault": self.speaker_fault or None,
             "panel_fault": "; ".join(self._panel.faults.values()) or None,

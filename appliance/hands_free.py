@@ -14,7 +14,9 @@ import asyncio
 import logging
 from typing import Final
 
-from appliance.audio.gate import FRAME, Gate
+from appliance.audio import faint_speech
+from appliance.audio.frames import FRAME
+from appliance.audio.gate import Gate
 from appliance.audio.ring import Ring
 from appliance.edge.link import LinkState
 from appliance.kinds import Kind, entry
@@ -52,6 +54,7 @@ class HandsFree:
         self._echo_tail_s = echo_tail_s
         self._gate = Gate()
         self._restraint = Restraint(settings)
+        self._faint = faint_speech.FaintSpeech()
         self._next = 0
         """Index in the ring of the first sample that the gate has not heard."""
         self._opened = 0
@@ -77,6 +80,11 @@ class HandsFree:
     def rest_s(self) -> float:
         """Seconds until a voice may open a turn again, because a radio seems to talk; 0: it may now."""
         return self._restraint.rest_s(_now_s())
+
+    @property
+    def faint_dbfs(self) -> float | None:
+        """How loud those are who speak to the box in vain, being too faint; None: nobody seems to."""
+        return self._faint.dbfs
 
     def heard_block(self) -> None:
         """The ring has grown."""
@@ -108,8 +116,14 @@ class HandsFree:
             return
         self._next = first + frames * FRAME
         began = self._gate.hear(ring.read(first, frames * FRAME))
-        if began is not None and opens:
-            self._speech(ring.time_at(self._next - began))
+        if not opens:
+            return
+        if began is not None:
+            self._faint.opened()
+            self._speech(ring.time_at(max(self._next - began, ring.start)))
+        elif self._gate.faint_dbfs is not None and self._faint.noticed(self._gate.faint_dbfs, _now_s()):
+            line = faint_speech.LINE.format(dbfs=self._gate.faint_dbfs)
+            log.warning("%s", line, extra=entry(Kind.MICROPHONE_LEVEL))
 
     def _speech(self, at_s: float) -> None:
         """Somebody has been speaking since ``at_s``."""

@@ -153,3 +153,77 @@ def with_questions(
         # Never at the same place in a frame.
         first_s += every_s + 0.0137
     return sound, asked
+
+
+def white(random: np.random.Generator, seconds: float, dbfs: float = -45.0) -> Sound:
+    """An air conditioner's rush."""
+    return at_dbfs(random.normal(size=frames(seconds)), dbfs)
+
+
+def babble(random: np.random.Generator, seconds: float, dbfs: float = -45.0) -> Sound:
+    """Eight people who talk at once, none of them to the box."""
+    talk = [spoken(recording.name, -26.0) for recording in voices.recordings().values()]
+    sound = np.zeros(frames(seconds))
+    for _ in range(8):
+        order = random.permutation(len(talk))
+        # Other people than those who ask: as much as 20 % higher or lower.
+        faster = random.uniform(0.8, 1.25)
+        said = np.concatenate([talk[index] for index in order])
+        said = np.interp(np.arange(0, said.size - 1, faster), np.arange(said.size), said)
+        sound += np.resize(np.roll(said, int(random.integers(said.size))), sound.size)
+    return at_dbfs(sound, dbfs)
+
+
+def traffic(random: np.random.Generator, seconds: float, dbfs: float = -45.0) -> Sound:
+    """A street: a rumble, and cars that pass."""
+    at_s = _times(seconds)
+    sound = _noise(random, seconds, 6.0)
+    sound /= np.std(sound)
+    passing = np.ones(at_s.size)
+    for begin_s in np.cumsum(random.exponential(6.0, int(seconds / 3) + 1)):
+        passing += random.uniform(0.5, 2.0) * np.exp(-(((at_s - begin_s) / random.uniform(0.8, 2.0)) ** 2))
+    return at_dbfs(sound * passing, dbfs)
+
+
+BACKGROUNDS: dict[str, Callable[[np.random.Generator, float], Sound]] = {
+    "white": white,
+    "babble": babble,
+    "traffic": traffic,
+}
+"""What people speak above, in the table of hits."""
+
+
+Card = Callable[[Sound, float | None], tuple[Sound, float]]
+"""What a sound card makes of a sound: it is given its gain in dB at the beginning (None: from its switch-on), and
+returns the gain at the end, too."""
+
+
+def plain_card(sound: Sound, gain_db: float | None) -> tuple[Sound, float]:
+    """One that leaves it as it is."""
+    return sound, 0.0
+
+
+AGC_DBFS = -20.0
+AGC_MOST_DB = 30.0
+AGC_STEP_S = 0.010
+
+
+def agc_card(sound: Sound, gain_db: float | None) -> tuple[Sound, float]:
+    """One with a gain control of its own: up to 30 dB, down within some 20 ms, up by 10 dB a second."""
+    step = frames(AGC_STEP_S)
+    gain = AGC_MOST_DB if gain_db is None else gain_db
+    steps = -(-sound.size // step)
+    gains = np.empty(steps + 1)
+    gains[0] = gain
+    for number in range(steps):
+        part = sound[number * step : (number + 1) * step]
+        level = 10 * np.log10(np.mean(part**2) / 32768**2 + 1e-12)
+        wanted = min(AGC_DBFS - level, AGC_MOST_DB)
+        gain += 0.5 * (wanted - gain) if wanted < gain else min(10 * AGC_STEP_S, wanted - gain)
+        gains[number + 1] = gain
+    gain_db_at = np.interp(np.arange(sound.size), np.arange(steps + 1) * step, gains)
+    return sound * 10 ** (gain_db_at / 20), gain
+
+
+CARDS: dict[str, Card] = {"": plain_card, ", gain control": agc_card}
+"""What is put behind the name of a noise, and the card."""

@@ -11,11 +11,21 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
+from .format import WIRE_HZ
+
 FULL_SCALE = 32_768.0
 """Magnitude of the largest int16 sample."""
 
 SILENCE_DBFS = -120.0
 """What a block of zeros counts as: below anything 16 bits can hold (-90.3 dBFS), and still a number to print."""
+
+HUM_HZ = 150.0
+"""Below it are the mains and their rectified hum, 50 to 120 Hz with the window's skirts, and little of a voice."""
+
+FLAT_STEPS = 3
+"""What sways by no more than so many steps of 16 bits is no sound. PortAudio's dither makes 0 and -1 of a muted card's
+zeros, and the resampler, from a low rate, -2 to 1 (one step to either side). A live microphone's hiss sways by more
+than this within milliseconds: one that did not would be at -98 dBFS."""
 
 
 def decibel(ratio: float) -> float:
@@ -30,12 +40,50 @@ def peak_dbfs(samples: npt.NDArray[np.int16]) -> float:
     return decibel(max(int(samples.max()), -int(samples.min())) / FULL_SCALE)
 
 
-def rms_dbfs(samples: npt.NDArray[np.int16] | npt.NDArray[np.float32]) -> float:
-    """Root mean square level of ``samples`` at int16 scale; ``SILENCE_DBFS`` for zeros and for no samples."""
-    if samples.size == 0:
+def audible_dbfs(samples: npt.NDArray[np.int16]) -> float:
+    """Root mean square level above ``HUM_HZ``, so without a card's offset and the mains' hum: some cards have either as
+    loud as soft speech, and nobody hears it. int16 at ``WIRE_HZ``, 10 ms and more: shorter ones have no room for a hum.
+    ``SILENCE_DBFS`` of no samples, and of those that are ``is_flat``. 15 µs for 40 ms.
+    """
+    if samples.size == 0 or is_flat(samples):
         return SILENCE_DBFS
-    as_float = samples.astype(np.float32, copy=False)
-    return decibel(math.sqrt(float(np.dot(as_float, as_float)) / samples.size) / FULL_SCALE)
+    window, first_bin = _hum_filter(samples.size)
+    sound = samples.astype(np.float32)
+    spectrum = np.fft.rfft((sound - sound.mean()) * window)[first_bin:]
+    # Half of the energy is at the negative frequencies.
+    energy = 2 * float(np.sum(spectrum.real**2 + spectrum.imag**2)) / samples.size
+    return decibel(math.sqrt(energy / float(np.dot(window, window))) / FULL_SCALE)
+
+
+@cache
+def _hum_filter(frames: int) -> tuple[npt.NDArray[np.float32], int]:
+    """A window for so many samples, and the first bin of their spectrum that is none of the hum's."""
+    return np.hanning(frames + 2)[1:-1].astype(np.float32), math.ceil(HUM_HZ * frames / WIRE_HZ)
+
+
+class Swing:
+    """Between which values samples lie, to tell a line that nothing comes over from one that is only quiet."""
+
+    def __init__(self) -> None:
+        self._lowest, self._highest = 32_767, -32_768
+
+    def add(self, samples: npt.NDArray[np.int16]) -> None:
+        """More of them, in any portions."""
+        if samples.size:
+            self._lowest = min(self._lowest, int(samples.min()))
+            self._highest = max(self._highest, int(samples.max()))
+
+    @property
+    def flat(self) -> bool:
+        """Nothing but one value, wherever the card has its zero, give or take a dither; also of no samples."""
+        return self._highest - self._lowest <= FLAT_STEPS
+
+
+def is_flat(samples: npt.NDArray[np.int16]) -> bool:
+    """``Swing.flat`` of these alone."""
+    swing = Swing()
+    swing.add(samples)
+    return swing.flat
 
 
 def volume_gain(percent: float) -> float:

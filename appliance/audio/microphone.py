@@ -13,11 +13,15 @@ import numpy as np
 import numpy.typing as npt
 
 from . import wire
-from .format import SAMPLE_BYTES, WIRE_HZ
+from .format import SAMPLE_BYTES, WIRE_HZ, frames_from_ms
 from .host_process import SoundHost
-from .levels import SILENCE_DBFS, rms_dbfs
+from .levels import SILENCE_DBFS, audible_dbfs
 from .resample import Resampler, to_mono
 from .ring import Ring
+from .speech_level import speech_dbfs
+
+LOOK_FRAMES = frames_from_ms(200)
+"""Of the newest sound, for whoever asks how loud somebody speaks; an idle ring keeps half of it or more."""
 
 SMALLEST_HOLE_S = 0.020
 """A difference below one block between where the last one ended and the next one begins is the clock's."""
@@ -144,8 +148,19 @@ class Microphone:
 
     @property
     def level_dbfs(self) -> float:
-        """Root mean square of what was written to the ring last; SILENCE_DBFS without a microphone."""
-        return SILENCE_DBFS if self.device is None else rms_dbfs(self._newest)
+        """How loud what was written to the ring last is, without offset and hum; SILENCE_DBFS without a microphone, or
+        without a sound from it."""
+        return SILENCE_DBFS if self.device is None else audible_dbfs(self._newest)
+
+    @property
+    def speech_dbfs(self) -> float:
+        """How loud somebody speaks, by the last ``LOOK_FRAMES`` in the ring; SILENCE_DBFS while nobody does, and
+        without a microphone."""
+        if self.device is None:
+            return SILENCE_DBFS
+        ring = self._ring
+        first = max(ring.end - LOOK_FRAMES, ring.start)
+        return speech_dbfs(ring.read(first, ring.end - first))
 
     @property
     def attentive(self) -> bool:

@@ -235,9 +235,11 @@ class Doctor:
             yield microphone
             if microphone.verdict is Verdict.OK:
                 self.person.tell("Speak a sentence, from where people will stand.")
-                highest = await box.meter(self._listen_s, self.person.meter)
+                readings = await box.listen(self._listen_s, self.person.meter)
                 self.person.meter_over()
-                yield sound.level(sound.Heard(highest, self.person.asks))
+                yield sound.level(readings.heard(asked=self.person.asks))
+                if status["faint_speech_dbfs"] is not None:
+                    yield sound.spoken_in_vain(status["faint_speech_dbfs"])
             speaker = running.speaker(status)
             yield speaker
             if speaker.verdict is Verdict.OK and self.person.asks:
@@ -295,9 +297,9 @@ class Doctor:
                 return
             yield Finding(sound.MICROPHONE, Verdict.OK, f"{microphone.device.name}, {microphone.device.hz} Hz")
             self.person.tell("Speak a sentence, from where people will stand.")
-            highest = await sound.loudest(lambda: microphone.level_dbfs, self._listen_s, self.person.meter)
+            readings = await sound.listen(microphone, self._listen_s, self.person.meter)
             self.person.meter_over()
-        yield sound.level(sound.Heard(highest, self.person.asks))
+        yield sound.level(readings.heard(asked=self.person.asks))
 
     async def _speaker(self, settings: Config) -> AsyncIterator[Finding]:
         async with sound.open_speaker(settings.speaker) as (player, name, reason):

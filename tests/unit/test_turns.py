@@ -47,8 +47,8 @@ class Bench:
         self.daemon = Daemon(config.load(None, overrides))
         self.daemon.reports.on_microphone(MicrophoneOpened("bench", 48_000, 1, ""))
         self.events: list[dict[str, Any]] = []
-        self.sample = 1
-        """All that the microphone hears."""
+        self.sample = 5
+        """All that the microphone hears: this, and as much below zero, in turn."""
         self.daemon.listeners.append(self.events.append)
 
     async def passes(self, seconds: float) -> None:
@@ -58,7 +58,8 @@ class Bench:
         # A timer that is due within the clock's resolution runs at once, and paper time stands still meanwhile.
         while (now_s := loop.time()) < end_s - RESOLUTION_S:
             await asyncio.sleep(min(BLOCK_S, end_s - now_s))
-            self.daemon.ring.write(np.full(frames_from_s(loop.time() - now_s), self.sample, dtype=np.int16), now_s)
+            heard = np.resize(np.array([self.sample, -self.sample], dtype=np.int16), frames_from_s(loop.time() - now_s))
+            self.daemon.ring.write(heard, now_s)
             self.daemon.turns.heard_block()
 
     async def hold(self, seconds: float) -> None:

@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
-from appliance.audio.levels import SILENCE_DBFS
 from appliance.commands import ctl
 from appliance.errors import UnavailableError
 from appliance.realtime.policy import GHOST, LATCHED_ATTEMPT_S
@@ -27,6 +26,9 @@ DAEMON: Final = "daemon"
 
 LOOK_S: Final = 0.05
 """Between two looks at its status: one line over a socket, and a turn of the daemon's loop."""
+
+NEWEST: Final = "speech_dbfs"
+"""What the status of an older daemon lacks."""
 
 REFUSED_S: Final = LATCHED_ATTEMPT_S + 0.5
 """A link that was refused makes no attempt sooner after its last; then it is asked once more."""
@@ -87,15 +89,15 @@ class RunningBox:
             await asyncio.sleep(LOOK_S)
         return None
 
-    async def meter(self, for_s: float, show: Callable[[float], None]) -> float:
-        """The loudest reading of its microphone within ``for_s``, in dBFS."""
-        highest, ends_s = SILENCE_DBFS, time.monotonic() + for_s
+    async def listen(self, for_s: float, meter: Callable[[float], None]) -> sound.Readings:
+        """The readings of its microphone within ``for_s``; each level is shown by ``meter``."""
+        readings, ends_s = sound.Readings(), time.monotonic() + for_s
         while time.monotonic() < ends_s:
-            reading = float((await self.status())["level_dbfs"])
-            highest = max(highest, reading)
-            show(reading)
+            status = await self.status()
+            readings.add(status["level_dbfs"], status["speech_dbfs"])
+            meter(status["level_dbfs"])
             await asyncio.sleep(sound.LOOK_S)
-        return highest
+        return readings
 
 
 async def _attempt_over(reader: asyncio.StreamReader) -> None:
@@ -118,6 +120,7 @@ async def find(path: str, is_active: bool = False) -> tuple[RunningBox | None, F
     box = RunningBox(path)
     try:
         status = await box.settled()
+        status[NEWEST]
     except UnavailableError as error:
         return None, _absent(error, path, is_active)
     except KeyError:

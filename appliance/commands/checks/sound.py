@@ -34,8 +34,11 @@ LISTEN_S: Final = 1.5
 LOOK_S: Final = 0.1
 """Between two readings of the level."""
 
+SPEECH_READINGS: Final = 3
+"""A third of a second of speech: one that is loud by a plop's doing is not believed, nor two."""
+
 FAINT_DBFS: Final = -45.0
-"""Root mean square of 0.2 s of the loudest speech; below it the service hears the room more than the person. Speech at
+"""Root mean square of 0.2 s of loud speech; below it the service hears the room more than the person. Speech at
 half a metre, and a slider at 70 % (hardware/sound.md), gives some -25 (not measured on a real card)."""
 
 LOUD_DBFS: Final = -6.0
@@ -57,9 +60,29 @@ class Heard:
     """What the microphone gave."""
 
     loudest_dbfs: float
-    """Root mean square of some tenths of a second; ``SILENCE_DBFS``: zeros all the time."""
+    """The highest reading, of whatever it was; ``SILENCE_DBFS``: there was no sound at all."""
+    speech_dbfs: float
+    """The ``SPEECH_READINGS``-th highest of speech; ``SILENCE_DBFS``: nobody spoke."""
     asked: bool
     """Somebody was asked to speak."""
+
+
+class Readings:
+    """Of the microphone, one every ``LOOK_S``: what is like speech is judged by itself, so that neither a plop nor a
+    hum passes for a voice."""
+
+    def __init__(self) -> None:
+        self._loudest_dbfs = SILENCE_DBFS
+        self._speech_dbfs = [SILENCE_DBFS] * SPEECH_READINGS
+
+    def add(self, level_dbfs: float, speech_dbfs: float) -> None:
+        """How loud it was, and how loud the speech in it; SILENCE_DBFS: there was none."""
+        self._loudest_dbfs = max(self._loudest_dbfs, level_dbfs)
+        self._speech_dbfs = sorted([*self._speech_dbfs, speech_dbfs])[1:]
+
+    def heard(self, *, asked: bool) -> Heard:
+        """What they say together."""
+        return Heard(self._loudest_dbfs, self._speech_dbfs[0], asked)
 
 
 def missing(name: str, reason: str) -> Finding:
@@ -68,18 +91,26 @@ def missing(name: str, reason: str) -> Finding:
 
 
 def level(heard: Heard) -> Finding:
-    """Whether what was heard can be understood. A signal of nothing but zeros comes from no room: it is muted, or dead
+    """Whether what was heard can be understood. A signal that never moves comes from no room: it is muted, or dead
     (ruling 21)."""
-    loudest = heard.loudest_dbfs
+    loudest, speech = heard.loudest_dbfs, heard.speech_dbfs
     if loudest <= SILENCE_DBFS:
-        return fault(LEVEL, "it gives nothing but zeros: muted, or dead", UNMUTE)
+        return fault(LEVEL, "it gives no sound at all, not even a hiss: muted, or dead", UNMUTE)
     if not heard.asked:
         return ok(LEVEL, f"it hears something ({loudest:.0f} dBFS); nobody was asked to speak")
-    if loudest < FAINT_DBFS:
-        return warning(LEVEL, f"speech is too faint: {loudest:.0f} dBFS at most", f"nearer to it; {UNMUTE}")
-    if loudest > LOUD_DBFS:
-        return warning(LEVEL, f"speech is too loud: {loudest:.0f} dBFS", "alsamixer, F4: lower it; sudo alsactl store")
-    return ok(LEVEL, f"speech is heard well: {loudest:.0f} dBFS")
+    if speech <= SILENCE_DBFS:
+        line = f"no speech is heard, only hum or noise of {loudest:.0f} dBFS at most"
+        return warning(LEVEL, line, f"say a whole sentence; nearer to it; {UNMUTE}; another microphone")
+    if speech < FAINT_DBFS:
+        return warning(LEVEL, f"speech is too faint: {speech:.0f} dBFS at most", f"nearer to it; {UNMUTE}")
+    if speech > LOUD_DBFS:
+        return warning(LEVEL, f"speech is too loud: {speech:.0f} dBFS", "alsamixer, F4: lower it; sudo alsactl store")
+    return ok(LEVEL, f"speech is heard well: {speech:.0f} dBFS")
+
+
+def spoken_in_vain(dbfs: float) -> Finding:
+    """A hands-free box to which somebody seems to speak without being heard, at that level."""
+    return warning(LEVEL, f"somebody seems to have spoken too faintly to be heard: {dbfs:.0f} dBFS", UNMUTE)
 
 
 def tone(heard: bool | None, name: str) -> Finding:
@@ -92,16 +123,16 @@ def tone(heard: bool | None, name: str) -> Finding:
     return fault("tone", f"nothing is heard from {name}", fix)
 
 
-async def loudest(level_dbfs: Callable[[], float], for_s: float, meter: Callable[[float], None]) -> float:
-    """The highest reading within ``for_s``; each is shown by ``meter``."""
+async def listen(microphone: mic.Microphone, for_s: float, meter: Callable[[float], None]) -> Readings:
+    """The readings within ``for_s``; each level is shown by ``meter``."""
     loop = asyncio.get_running_loop()
-    ends_s, highest = loop.time() + for_s, SILENCE_DBFS
+    readings, ends_s = Readings(), loop.time() + for_s
     while loop.time() < ends_s:
-        reading = level_dbfs()
-        highest = max(highest, reading)
-        meter(reading)
+        level_dbfs = microphone.level_dbfs
+        readings.add(level_dbfs, microphone.speech_dbfs)
+        meter(level_dbfs)
         await asyncio.sleep(LOOK_S)
-    return highest
+    return readings
 
 
 @contextlib.asynccontextmanager
@@ -113,7 +144,7 @@ async def open_microphone(settings: MicrophoneSettings) -> AsyncIterator[tuple[m
         if not first.done():
             first.set_result(event)
 
-    microphone = mic.Microphone(settings, Ring(1), told)
+    microphone = mic.Microphone(settings, Ring(mic.LOOK_FRAMES), told)
     microphone.attentive = True
     async with _running(microphone.run()):
         event = await _in_time(first)

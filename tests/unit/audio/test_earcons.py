@@ -8,10 +8,10 @@ from appliance.audio.earcons import Earcon, earcon, tick
 from appliance.audio.format import WIRE_HZ, ms_from_frames
 from appliance.audio.levels import (
     SILENCE_DBFS,
+    audible_dbfs,
     decibel,
     fade_in,
     peak_dbfs,
-    rms_dbfs,
     to_int16,
     volume_gain,
 )
@@ -75,11 +75,21 @@ def test_levels() -> None:
     assert decibel(0.0) == SILENCE_DBFS
     empty = np.empty(0, dtype=np.int16)
     zeros = np.zeros(100, dtype=np.int16)
-    assert peak_dbfs(empty) == rms_dbfs(empty) == peak_dbfs(zeros) == rms_dbfs(zeros) == SILENCE_DBFS
+    assert peak_dbfs(empty) == audible_dbfs(empty) == peak_dbfs(zeros) == audible_dbfs(zeros) == SILENCE_DBFS
     loudest = np.full(100, -32_768, dtype=np.int16)
-    assert peak_dbfs(loudest) == rms_dbfs(loudest) == 0
+    assert peak_dbfs(loudest) == 0
     sine = np.rint(32_767 * np.sin(2 * np.pi * np.arange(2_400) / 24)).astype(np.int16)
-    assert rms_dbfs(sine) == pytest.approx(-3.01, abs=0.01)
+    assert audible_dbfs(sine) == pytest.approx(-3.01, abs=0.01)
+
+
+@pytest.mark.parametrize("milliseconds", [10, 40, 200])
+def test_an_offset_and_a_hum_are_not_audible(milliseconds: int) -> None:
+    at_s = np.arange(24 * milliseconds) / WIRE_HZ
+    hiss = np.random.default_rng(1).normal(0, 30, at_s.size)
+    assert audible_dbfs(np.rint(hiss).astype(np.int16)) == pytest.approx(-60.8, abs=1.5)
+    unheard = 2_000 + (3_000 * np.sin(2 * np.pi * 50 * at_s) if milliseconds >= 40 else 0)
+    assert audible_dbfs(np.rint(hiss + unheard).astype(np.int16)) == pytest.approx(-60.8, abs=2.0)
+    assert audible_dbfs(np.full(at_s.size, 2_000, dtype=np.int16)) == SILENCE_DBFS
 
 
 def test_the_volume_curve_is_silent_at_0_and_untouched_at_100() -> None:

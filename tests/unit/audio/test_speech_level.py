@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from appliance.audio.speech_level import SpeechLevel
+from appliance.audio.levels import SILENCE_DBFS
+from appliance.audio.speech_level import SpeechLevel, speech_dbfs
+from tests import rooms
 
 
 def level(amplitude: float, seconds: float = 1.0) -> SpeechLevel:
@@ -35,9 +37,21 @@ def test_the_verdict(amplitude: float, said: str) -> None:
     assert judged.dead is (amplitude == 0)
 
 
-def test_one_sample_is_no_silence() -> None:
+@pytest.mark.parametrize(("lowest", "highest"), [(-1, 0), (-2, 1), (299, 301)])
+def test_what_dither_makes_of_zeros_is_still_dead(lowest: int, highest: int) -> None:
+    """A muted card's zeros, as PortAudio dithers and a resampler rounds them; and a capsule without current, whose card
+    has its zero elsewhere."""
+    judged = SpeechLevel()
+    samples = np.random.default_rng(2).integers(lowest, highest, 24_000, endpoint=True).astype("<i2")
+    for begin in range(0, samples.size, 960):
+        judged.add(samples[begin : begin + 960].tobytes())
+    assert judged.dead
+    assert "muted or dead" in judged.verdict
+
+
+def test_the_faintest_hiss_is_no_silence() -> None:
     judged = level(0)
-    judged.add(b"\1\0")
+    judged.add(b"\4\0")
     assert not judged.dead
     assert "too quiet" in judged.verdict
 
@@ -56,3 +70,17 @@ def test_a_card_whose_zero_is_elsewhere_makes_nobody_louder(offset: int) -> None
     for begin in range(0, noise.size, 960):
         judged.add((noise[begin : begin + 960] + offset).astype("<i2").tobytes())
     assert "too quiet, or nobody spoke: -50 dBFS" in judged.verdict
+
+
+@pytest.mark.parametrize("frames", [0, 1, 480, 1_439, 1_920])
+def test_of_hardly_any_sound_nobody_speaks(frames: int) -> None:
+    """A card that has just been opened has given none."""
+    assert speech_dbfs(np.zeros(frames, dtype=np.int16)) == SILENCE_DBFS
+
+
+def test_speech_is_as_loud_as_it_is() -> None:
+    said = rooms.to_int16(rooms.spoken("ask-who", -26.0))
+    looks = [speech_dbfs(said[begin : begin + 4_800]) for begin in range(0, said.size - 4_800, 2_400)]
+    spoken = [look for look in looks if look > SILENCE_DBFS]
+    assert len(spoken) > len(looks) / 2
+    assert -30 < np.median(spoken) < -22

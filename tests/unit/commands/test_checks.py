@@ -254,18 +254,27 @@ def test_groups(pi: Machine, put: Put) -> None:
 
 
 @pytest.mark.parametrize(
-    ("dbfs", "asked", "verdict"),
+    ("loudest_dbfs", "speech_dbfs", "asked", "verdict", "said"),
     [
-        (SILENCE_DBFS, True, Verdict.FAULT),
-        (SILENCE_DBFS, False, Verdict.FAULT),
-        (-70.0, False, Verdict.OK),
-        (-70.0, True, Verdict.WARNING),
-        (-25.0, True, Verdict.OK),
-        (-3.0, True, Verdict.WARNING),
+        (SILENCE_DBFS, SILENCE_DBFS, True, Verdict.FAULT, "muted, or dead"),
+        (SILENCE_DBFS, SILENCE_DBFS, False, Verdict.FAULT, "muted, or dead"),
+        (-70.0, SILENCE_DBFS, False, Verdict.OK, "-70 dBFS"),
+        (-30.0, SILENCE_DBFS, True, Verdict.WARNING, "no speech is heard, only hum or noise of -30 dBFS"),
+        (-10.0, -60.0, True, Verdict.WARNING, "too faint: -60 dBFS"),
+        (-20.0, -25.0, True, Verdict.OK, "-25 dBFS"),
+        (-2.0, -3.0, True, Verdict.WARNING, "too loud"),
     ],
 )
-def test_the_level_of_the_microphone(dbfs: float, asked: bool, verdict: Verdict) -> None:
-    assert sound.level(sound.Heard(dbfs, asked)).verdict is verdict
+def test_the_level_of_the_microphone(
+    loudest_dbfs: float, speech_dbfs: float, asked: bool, verdict: Verdict, said: str
+) -> None:
+    finding = sound.level(sound.Heard(loudest_dbfs, speech_dbfs, asked))
+    assert finding.verdict is verdict and said in finding.line
+
+
+def test_who_was_too_faint_for_a_hands_free_box() -> None:
+    finding = sound.spoken_in_vain(-61.3)
+    assert finding.verdict is Verdict.WARNING and "-61 dBFS" in finding.line and "alsamixer" in finding.fix
 
 
 @pytest.fixture
