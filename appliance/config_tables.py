@@ -13,12 +13,15 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class ServiceSettings:
-    """Table ``[service]``."""
+    """Table ``[service]``. ``turn_detection`` is passed on as it is; empty: left to the service."""
 
     url: str
     model: str
     voice: str
     instructions: str
+    dialect: str
+    tool_choice: str
+    turn_detection: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """What leaves the box next: the utterance as it grows, then zeros at real-time pace. No I/O; time is an argument.
 
 No piece is shorter than ``append_ms``: there are services that end the connection when one is. So the last piece of an
-utterance is filled up with zeros, and silence leaves in whole pieces. The link's writer pulls (``next``); whoever adds audio or opens the uplink tells the writer to look again.
-Single-threaded, on the event loop.
+utterance is filled up with zeros, and silence leaves in whole pieces. The link's writer pulls (``next``); whoever adds
+audio or opens the uplink tells the writer to look again. Single-threaded, on the event loop.
 """
 
 from __future__ import annotations

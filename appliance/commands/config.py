@@ -24,6 +24,8 @@ def run(args: argparse.Namespace) -> int:
         print("\n".join(dump(settings)))
     else:
         print(f"{config.source(args.config) or 'the defaults'}: good")
+        for caution in config.cautions(settings):
+            print(f"but: {caution}")
     return 0
 
 

@@ -7,7 +7,7 @@ loop.
 
 ::
 
-    CLOSED ──want()──> CONNECTING ──session.updated──> OPEN ──idle, recycled──> CLOSED
+    CLOSED ──want()──> CONNECTING ──settings taken───> OPEN ──idle, recycled──> CLOSED
                         │    ^                          │
                         │    └──delay, press── RETRYING <┤  transient failure
                         └────────press──────── LATCHED <┘   a failure that only a person can mend
@@ -31,6 +31,7 @@ from appliance.edge.conversation import Conversation, Demand, SessionOver, Suppl
 from appliance.edge.dial import Dialer, LinkSettings, connect_failure
 from appliance.errors import CredentialError, TokenError, TrustError
 from appliance.realtime import events
+from appliance.realtime.opening import CONFIRM_S, Habits
 from appliance.realtime.policy import Decision, Policy
 from appliance.realtime.retry import Class, Failure, Verdict, What
 from appliance.realtime.session import Outcome, Ready, Session
@@ -63,7 +64,7 @@ class LinkState(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A session is ready: its settings are confirmed, audio may go."""
+    """A session is ready: settings are in force, audio may go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +124,7 @@ class Link:
         self._settings = settings
         self._dialer = Dialer(settings)
         self._session_settings = session_settings
+        self._habits = Habits(settings.dialect)
         self._credential = credential
         self._on_event = on_event
         self._jitter = jitter
@@ -345,7 +347,8 @@ class Link:
             return SessionOver(failure)
         finally:
             del key
-        session = Session(self._session_settings)
+        confirm_s = min(CONFIRM_S, self._settings.configure_timeout_s / 2)
+        session = Session(self._session_settings, self._habits, confirm_s)
         self._conversation = Conversation(connection, session, self._settings, self._demand, self._supply)
         try:
             # A task of its own: on Python 3.11 a TaskGroup whose child failed leaves a cancellation counted in its
