@@ -22,6 +22,7 @@ class ServiceSettings:
     dialect: str
     tool_choice: str
     turn_detection: Mapping[str, Any]
+    greeting: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,7 @@ class TalkSettings:
     no_progress_s: float
     append_ms: int
     follow_up_s: float
+    greeting_s: float
     open_unanswered: int
     open_conversation_s: float
     open_rest_s: float

@@ -34,6 +34,7 @@ def turn_settings(config: Config) -> v.TurnSettings:
         tool_reply_s=talk.tool_reply_s,
         no_progress_s=talk.no_progress_s,
         follow_up_s=talk.follow_up_s,
+        greeting_s=talk.greeting_s if config.service.greeting else None,
     )
 
 

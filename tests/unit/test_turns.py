@@ -525,3 +525,24 @@ def test_an_answer_that_waits_for_the_end_of_a_clip_has_not_stopped_arriving(mon
         assert bench.daemon.turns.last["outcome"] == Outcome.ANSWERED.value
 
     on_bench(story, talk__mode="hold", talk__no_progress_s=2.0, panel__language="both")
+
+
+@pytest.mark.parametrize("greeting", [True, False])
+def test_whoever_taps_and_says_nothing_is_greeted_once_in_a_session(greeting: bool) -> None:
+    async def story(bench: Bench) -> None:
+        bench.sample = 0
+        line = bench.connect()
+        await bench.hold(0.1)
+        await bench.passes(2)
+        assert line.sent_of(ev.ResponseCreate) == int(greeting)
+        if greeting:
+            line.says(ev.ResponseCreated("r1"), ev.OutputAudioDelta("r1", "i1", bytes(48_000)))
+            await bench.passes(0.5)
+            assert bench.state() is State.SPEAKING
+            assert not line.sent_of(ev.ResponseCancel), "it is this turn's answer"
+            await bench.hold(0.1)
+            assert bench.state() is State.LISTENING and line.sent_of(ev.ResponseCancel) == 1
+            await bench.passes(3)
+            assert line.sent_of(ev.ResponseCreate) == 1
+
+    on_bench(story, service__greeting=greeting)
