@@ -102,7 +102,7 @@ LinkEvent = Opened | Lost | Failed | Closed | Entered | Outcome
 
 
 class Link:
-    """See the module's text. ``state`` and ``policy`` may be read by anyone."""
+    """See the module's text. ``state``, ``policy`` and ``habits`` may be read by anyone."""
 
     def __init__(
         self,
@@ -115,16 +115,17 @@ class Link:
         policy: Policy,
         credential_stamp: Callable[[], object] = lambda: None,
         jitter: Callable[[], float] = random.random,
+        habits: Habits | None = None,
     ) -> None:
         """``credential`` gives the key, or raises CredentialError. ``next_audio`` gives int16 mono PCM at 24 kHz that
         is due now, or None; it is asked again after ``kick()``. ``audio_sent`` is called when all it gave has been
         written. ``credential_stamp`` gives a value that changes when the key's source does. ``jitter`` is uniform in
-        [0, 1).
+        [0, 1). ``habits``: what is known of the service's way with settings, and kept there; None: nothing yet.
         """
         self._settings = settings
         self._dialer = Dialer(settings)
         self._session_settings = session_settings
-        self._habits = Habits(settings.dialect)
+        self.habits = habits or Habits(settings.dialect)
         self._credential = credential
         self._on_event = on_event
         self._jitter = jitter
@@ -348,7 +349,7 @@ class Link:
         finally:
             del key
         confirm_s = min(CONFIRM_S, self._settings.configure_timeout_s / 2)
-        session = Session(self._session_settings, self._habits, confirm_s)
+        session = Session(self._session_settings, self.habits, confirm_s)
         self._conversation = Conversation(connection, session, self._settings, self._demand, self._supply)
         try:
             # A task of its own: on Python 3.11 a TaskGroup whose child failed leaves a cancellation counted in its
