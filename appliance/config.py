@@ -17,6 +17,7 @@ from difflib import get_close_matches
 from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
 
 from appliance import json_schema
+from appliance.config_contradictions import cautions as cautions
 from appliance.config_contradictions import contradictions
 from appliance.config_tables import Config as Config
 from appliance.config_values import KEY_ADVICE, Setting, expectation, objection, redacted, syntax_hint
@@ -220,7 +221,7 @@ def _meant_key(key: KeyPath, value: Any) -> str:
         return KEY_ADVICE
     above = _row(key[:-1])
     if isinstance(value, dict):
-        known = _tables() | {name for name, setting in schema().items() if "schema" in setting.allowed}
+        known = _tables() | {name for name, setting in schema().items() if isinstance(setting.default, dict)}
     else:
         known = frozenset(schema())
     here = {name[-1] for name in known if name[:-1] == above and name[-1] != ANY_NAME}

@@ -49,6 +49,12 @@ def contradictions(config: Config) -> Iterator[tuple[tuple[KeyPath, ...], str]]:
         yield (("panel", "key", "key"),), text
 
 
+def cautions(config: Config) -> Iterator[str]:
+    """What can be carried out, and will be, but hardly is what somebody wants: a line each."""
+    if config.service.tool_choice == "required":
+        yield 'service.tool_choice: "required" makes the service call tools for ever, in place of answering; use "auto"'
+
+
 def _address_faults(config: Config) -> Iterator[tuple[tuple[KeyPath, ...], str]]:
     """What is wrong with the two addresses; an empty text where nothing is."""
     yield (("service", "url"),), url_fault(config.service.url, ("wss", "ws"))

@@ -13,12 +13,16 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class ServiceSettings:
-    """Table ``[service]``."""
+    """Table ``[service]``. ``turn_detection`` is passed on as it is; empty: left to the service."""
 
     url: str
     model: str
     voice: str
     instructions: str
+    dialect: str
+    tool_choice: str
+    turn_detection: Mapping[str, Any]
+    greeting: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +80,7 @@ class TalkSettings:
     no_progress_s: float
     append_ms: int
     follow_up_s: float
+    greeting_s: float
     open_unanswered: int
     open_conversation_s: float
     open_rest_s: float

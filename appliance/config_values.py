@@ -6,6 +6,7 @@ and what may be meant.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from difflib import get_close_matches
@@ -28,7 +29,8 @@ class Setting(NamedTuple):
     """What stands between the brackets: ``text``, ``path``, ``url``, literals (``"tap"``, ``0``), ranges (``1..8``).
 
     Of a list these are said of each element. Of the whole value: ``command`` (a program and its arguments), ``none``
-    (an empty list), ``schema`` (a table that ``json_schema.py`` knows about).
+    (an empty list), ``schema`` (a table that ``json_schema.py`` knows about), ``table`` (anything that JSON
+    can say).
     """
 
     @property
@@ -106,10 +108,20 @@ def _is_command(value: Any) -> bool:
     return value[0].startswith("/") and not any("\0" in part or "swaram_" in part for part in value)
 
 
+def _is_json(value: Any) -> bool:
+    """TOML has dates, times and infinities, which JSON has not."""
+    if isinstance(value, dict):
+        return all(map(_is_json, value.values()))
+    if isinstance(value, list):
+        return all(map(_is_json, value))
+    return isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value))
+
+
 _WHOLE: dict[str, Callable[[Any], bool]] = {
     "none": lambda value: value == [],
     "command": _is_command,
     "schema": lambda value: isinstance(value, dict),
+    "table": lambda value: isinstance(value, dict) and _is_json(value),
 }
 
 
@@ -147,6 +159,7 @@ def _expectation(item: str, is_float: bool) -> str:
         "none": "[]",
         "command": 'a program with its full path, and its arguments: ["/usr/local/bin/program", "--option"]',
         "schema": "a table",
+        "table": "a table of texts, numbers, truths, lists and tables",
     }
     return words.get(item, item)
 

@@ -32,18 +32,20 @@ from appliance.edge import credentials, tools, wall_clock
 from appliance.edge.control import SOURCE as CONTROL_SOCKET
 from appliance.edge.control import ControlServer
 from appliance.edge.keys import Keys
-from appliance.edge.link import Link, LinkEvent
+from appliance.edge.link import Entered, Link, LinkEvent
 from appliance.edge.panel import Panel
 from appliance.edge.transcripts import Transcripts
 from appliance.edge.volume_file import VolumeFile
 from appliance.errors import CredentialError, UnavailableError
 from appliance.face import Face
+from appliance.habits_file import HabitsFile
 from appliance.hands_free import BATCH_FRAMES, HandsFree
 from appliance.history import History
 from appliance.kinds import Kind, entry
 from appliance.ledger import DAY_S, Ledger
 from appliance.part_settings import link_settings, restraint_settings, retry_times, session_settings, turn_settings
 from appliance.parts import Parts, Times
+from appliance.realtime.events import Dialect
 from appliance.realtime.policy import Policy
 from appliance.reports import Reports
 from appliance.sounds import Sounds
@@ -87,6 +89,7 @@ class Daemon:
         self.microphone = Microphone(config.microphone, self.ring, self._on_microphone)
         self.speaker = Speaker(speaker, self.player, self._on_speaker)
         self.tools = tools.Tools(self._offered_tools())
+        self._habits_file = HabitsFile(config.service.url, Dialect(config.service.dialect))
         self.link = Link(
             link_settings(config),
             session_settings(config, self.tools),
@@ -96,6 +99,7 @@ class Daemon:
             self._on_link,
             Policy(retry_times(config)),
             credential_stamp=self._credential_stamp,
+            habits=self._habits_file.habits,
         )
         self.ledger = Ledger(Allowance(config.limits.audio_s_per_hour), Transcripts(config.transcripts))
         # A press that bounces is judged up to two debounce times late.
@@ -313,6 +317,9 @@ class Daemon:
 
     def _on_link(self, event: LinkEvent) -> None:
         self.reports.on_link(event)
+        if isinstance(event, Entered):
+            # At a session's beginning, and at its end, for a confirmation may come late.
+            self._habits_file.keep()
         self._show()
 
     def _on_microphone(self, event: MicrophoneEvent) -> None:

@@ -34,6 +34,7 @@ def turn_settings(config: Config) -> v.TurnSettings:
         tool_reply_s=talk.tool_reply_s,
         no_progress_s=talk.no_progress_s,
         follow_up_s=talk.follow_up_s,
+        greeting_s=talk.greeting_s if config.service.greeting else None,
     )
 
 
@@ -55,6 +56,7 @@ def link_settings(config: Config) -> LinkSettings:
     separator = "&" if "?" in config.service.url else "?"
     return LinkSettings(
         url=f"{config.service.url}{separator}model={quote(config.service.model, safe='')}",
+        dialect=events.Dialect(config.service.dialect),
         always=settings.connect == "always",
         connect_timeout_s=settings.connect_timeout_s,
         configure_timeout_s=settings.configure_timeout_s,
@@ -84,4 +86,6 @@ def retry_times(config: Config) -> PolicyTimes:
 def session_settings(config: Config, offered: tools.Tools) -> events.SessionSettings:
     """What a session is opened with."""
     declared = tuple(events.Tool(tool.name, tool.description, tool.parameters) for tool in offered.declared)
-    return events.SessionSettings(config.service.instructions, config.service.voice, declared)
+    service = config.service
+    detection = service.turn_detection or None
+    return events.SessionSettings(service.instructions, service.voice, declared, service.tool_choice, detection)

@@ -16,7 +16,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any, Final
 
-from appliance.config import Config
+from appliance.config import Config, cautions
 from appliance.daemon import Daemon
 from appliance.edge import journal, names, notify, undervoltage
 from appliance.edge.control import SOURCE as CONTROL_SOCKET
@@ -128,6 +128,8 @@ class Service:
             daemon.stop()
 
     async def _one_box(self) -> None:
+        for caution in cautions(self._config):
+            log.warning("%s", caution, extra=entry(Kind.CONFIGURATION_DOUBTFUL))
         self.daemon = daemon = Daemon(self._config)
         if self.memory is not None:
             self.memory.attach(daemon)

@@ -1,12 +1,13 @@
 """What leaves the box next: the utterance as it grows, then zeros at real-time pace. No I/O; time is an argument.
 
-The link's writer pulls (``next``); whoever adds audio or opens the uplink tells the writer to look again.
-Single-threaded, on the event loop.
+No piece is shorter than ``append_ms``: there are services that end the connection when one is. So the last piece of an
+utterance is filled up with zeros, and silence leaves in whole pieces. The link's writer pulls (``next``); whoever adds
+audio or opens the uplink tells the writer to look again. Single-threaded, on the event loop.
 """
 
 from __future__ import annotations
 
-from .format import bytes_from_frames, frames_from_ms, frames_from_s, s_from_frames
+from .format import bytes_from_frames, frames_from_bytes, frames_from_ms, frames_from_s, s_from_frames
 from .utterance import Utterance
 
 BURST_FRAMES = frames_from_ms(200)
@@ -18,7 +19,7 @@ SILENCE_CATCH_UP_S = 1.0
 
 
 class Uplink:
-    """One box's way out. ``append_ms``: how much live audio is gathered before it is worth an event."""
+    """One box's way out. ``append_ms``: the shortest piece; so much live audio is gathered before it is sent."""
 
     def __init__(self, append_ms: float) -> None:
         self._append_frames = frames_from_ms(append_ms)
@@ -63,8 +64,8 @@ class Uplink:
         if utterance is None or not self._open:
             return None
         if not utterance.complete:
-            enough = 1 if utterance.ended else self._append_frames
-            return utterance.next(BURST_FRAMES) if utterance.available_frames >= enough else None
+            enough = 1 if utterance.delivered else self._append_frames
+            return self._piece(utterance) if utterance.available_frames >= enough else None
         if self._silence_from_s is None:
             return None
         owed_frames = frames_from_s(now_s - self._silence_from_s) - self._silence_frames
@@ -72,9 +73,20 @@ class Uplink:
             return None
         if owed_frames > frames_from_s(SILENCE_CATCH_UP_S):
             self._silence_frames += owed_frames - frames_from_s(SILENCE_CATCH_UP_S)
-        frames = min(owed_frames, BURST_FRAMES)
+        frames = max(min(owed_frames, BURST_FRAMES) // self._append_frames, 1) * self._append_frames
         self._silence_frames += frames
         return bytes(bytes_from_frames(frames))
+
+    def _piece(self, utterance: Utterance) -> bytes | None:
+        """Up to a burst of it, across its stretches. What is missing to the shortest piece, at its end only, is zeros:
+        a remainder waits for more before that."""
+        piece = utterance.next(BURST_FRAMES)
+        if piece is None:
+            return None
+        shortest_bytes = bytes_from_frames(self._append_frames)
+        while len(piece) < shortest_bytes and (more := utterance.next(BURST_FRAMES - frames_from_bytes(len(piece)))):
+            piece += more
+        return piece.ljust(shortest_bytes, b"\0")
 
     @property
     def due_s(self) -> float | None:

@@ -169,12 +169,15 @@ class Utterance:
         return bool(self._stretches) and self._stretches[-1].end_s is not None
 
     @property
-    def complete(self) -> bool:
-        """It has ended, the microphone has delivered all of it, and all of that is handed out."""
+    def delivered(self) -> bool:
+        """It has ended, and the microphone has delivered all of it."""
         self._advance()
-        if not self._stretches or self._stretches[-1].end is None:
-            return False
-        return self.available_frames == 0
+        return bool(self._stretches) and self._stretches[-1].end is not None
+
+    @property
+    def complete(self) -> bool:
+        """It is delivered, and all of that is handed out."""
+        return self.delivered and self.available_frames == 0
 
     @property
     def duration_s(self) -> float:

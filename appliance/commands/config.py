@@ -34,6 +34,8 @@ def run(args: argparse.Namespace) -> int:
         for one in paths.named(settings):
             if one.objection:
                 print(f"{one.key}: {one.path}: {one.objection}", file=sys.stderr)
+        for caution in config.cautions(settings):
+            print(f"but: {caution}")
     return 0
 
 

@@ -17,16 +17,14 @@ from appliance.edge.dial import LinkSettings, close_failure, unacknowledged_byte
 from appliance.errors import ProtocolError
 from appliance.outside import one_line
 from appliance.realtime import codec, events
+from appliance.realtime.opening import CLOSE_AFTER_ERROR_S
 from appliance.realtime.retry import Failure, What
-from appliance.realtime.session import Outcome, Ready, Send, ServiceSaid, Session
+from appliance.realtime.session import Outcome, Ready, Refused, Send, ServiceSaid, Session
 
 if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection
 
 wire_log = logging.getLogger("appliance.wire")
-
-CLOSE_AFTER_ERROR_S: Final = 1.0
-"""How long an ``error`` event waits for the close that explains it (ruling 11)."""
 
 RECYCLE_IDLE_S: Final = 10.0
 """A session that has grown old is closed only after this long without a turn (ruling 9)."""
@@ -73,7 +71,7 @@ class Supply:
 
 
 class Conversation:
-    """See the module's text. ``session`` holds the protocol's rules, ``ready_s`` when its settings were confirmed."""
+    """See the module's text. ``session`` holds the protocol's rules, ``ready_s`` when settings were in force."""
 
     def __init__(
         self, connection: ClientConnection, session: Session, settings: LinkSettings, demand: Demand, supply: Supply
@@ -147,36 +145,47 @@ class Conversation:
                     self._follow(self.session.unreadable(fault))
                     continue
                 _log_event("<", event)
+                if self.session.on_trust:
+                    # The service lives.
+                    self._overdue = None
                 self._follow(self.session.receive(event, _now_s()))
+                if not self.session.ready:
+                    # What time brings about next may have moved.
+                    self._writable.set()
         except ConnectionClosed as closed:
-            raise SessionOver(close_failure(closed)) from None
+            failure = close_failure(closed)
+            if failure.what is What.CLOSED and self.session.broke(failure.code):
+                failure = Failure(What.DIALECT, failure.code, failure.text)
+            raise SessionOver(failure) from None
 
     def _follow(self, outcomes: Sequence[Outcome]) -> None:
-        session = self.session
         for outcome in outcomes:
             match outcome:
                 case Ready():
                     self.ready_s = self._demand.idle_since_s = _now_s()
+                    # What was said before, the settings are in force all the same.
+                    self._overdue = None
                     self._supply.on_outcome(outcome)
                     self._writable.set()
+                case Refused(message):
+                    raise SessionOver(Failure(What.SETTINGS_REFUSED, text=message))
                 case Send(answer):
                     self.send(answer)
                 case ServiceSaid():
                     self._supply.on_outcome(outcome)
                     if outcome.type == "server_error":
-                        self._expect_close(Failure(What.SERVER_ERROR, text=outcome.message))
-                    elif not session.ready and not outcome.harmless:
-                        self._expect_close(Failure(What.SETTINGS_REFUSED, text=outcome.message))
+                        # The close code decides; only when none comes does the event speak for itself (ruling 11).
+                        self._end_in(CLOSE_AFTER_ERROR_S, Failure(What.SERVER_ERROR, text=outcome.message))
                 case _:
                     self._supply.on_outcome(outcome)
 
-    def _expect_close(self, failure: Failure) -> None:
-        """The close code decides; only when none comes does the ``error`` event speak for itself (ruling 11)."""
+    def _end_in(self, wait_s: float, failure: Failure) -> None:
+        """Unless something better comes before that."""
         if self._overdue is not None:
             # A service that complains of every append must not put off the end with each.
             return
-        self._overdue = (failure, _now_s() + CLOSE_AFTER_ERROR_S)
-        asyncio.get_running_loop().call_later(CLOSE_AFTER_ERROR_S, self._writable.set)
+        self._overdue = (failure, _now_s() + wait_s)
+        asyncio.get_running_loop().call_later(wait_s, self._writable.set)
 
     async def _write(self) -> None:
         """The only sender: settings, then control events ahead of audio."""
@@ -190,20 +199,33 @@ class Conversation:
                 if self._close_reason is not None:
                     raise SessionOver(None, self._close_reason)
                 if self._overdue is not None and _now_s() >= self._overdue[1]:
+                    if session.on_trust:
+                        session.unanswered()
                     raise SessionOver(self._overdue[0])
+                self._follow(session.advance(_now_s()))
                 while self._outbox:
-                    await self._send(self._outbox.popleft())
+                    event = self._outbox.popleft()
+                    await self._send(event)
+                    if session.on_trust and isinstance(event, events.InputAudioBufferCommit | events.ResponseCreate):
+                        self._end_in(self._settings.configure_timeout_s, Failure(What.NOT_CONFIGURED))
                 crowded = session.ready and self._crowded()
                 if session.ready and not crowded and (audio := self._supply.next_audio()) is not None:
                     await self._send(session.append(audio))
                     self._writable.set()
                     self._supply.audio_sent()
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(ROOM_LOOK_S if crowded else None):
+                    async with asyncio.timeout_at(_now_s() + ROOM_LOOK_S if crowded else session.due_s):
                         await self._writable.wait()
         except ConnectionClosed:
             # The reader knows why, and says it.
             await asyncio.Event().wait()
+
+    def _unready(self) -> Failure:
+        """Why the session is not ready by now."""
+        if self._overdue is not None:
+            return self._overdue[0]
+        refusal = self.session.refusal
+        return Failure(What.NOT_CONFIGURED) if refusal is None else Failure(What.SETTINGS_REFUSED, text=refusal)
 
     def _crowded(self) -> bool:
         """Enough is under way. Raises SessionOver when nothing of it has arrived for ``send_timeout_s``."""
@@ -254,7 +276,7 @@ class Conversation:
         await asyncio.sleep(settings.configure_timeout_s)
         if self.ready_s is None:
             # An error event that came meanwhile says more than that nothing was confirmed.
-            raise SessionOver(self._overdue[0] if self._overdue is not None else Failure(What.NOT_CONFIGURED))
+            raise SessionOver(self._unready())
         while True:
             now_s = _now_s()
             if self._demand.busy:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from appliance.errors import TrustError
+from appliance.realtime.events import Dialect
 from appliance.realtime.retry import Failure, What
 from appliance.sandbox import hint
 
@@ -43,9 +44,11 @@ class LinkSettings:
     """The part of the configuration that the link needs; values and reasons stand in ``default.toml``.
 
     ``always``: keep a session without a turn. ``ca_file``, ``proxy``: "" for none. ``url`` is complete, with the model.
+    ``dialect``: the one in which a service is asked first.
     """
 
     url: str
+    dialect: Dialect
     always: bool
     connect_timeout_s: float
     configure_timeout_s: float

@@ -7,7 +7,7 @@ loop.
 
 ::
 
-    CLOSED ──want()──> CONNECTING ──session.updated──> OPEN ──idle, recycled──> CLOSED
+    CLOSED ──want()──> CONNECTING ──settings taken───> OPEN ──idle, recycled──> CLOSED
                         │    ^                          │
                         │    └──delay, press── RETRYING <┤  transient failure
                         └────────press──────── LATCHED <┘   a failure that only a person can mend
@@ -31,6 +31,7 @@ from appliance.edge.conversation import Conversation, Demand, SessionOver, Suppl
 from appliance.edge.dial import Dialer, LinkSettings, connect_failure
 from appliance.errors import CredentialError, TokenError, TrustError
 from appliance.realtime import events
+from appliance.realtime.opening import CONFIRM_S, Habits
 from appliance.realtime.policy import Decision, Policy
 from appliance.realtime.retry import Class, Failure, Verdict, What
 from appliance.realtime.session import Outcome, Ready, Session
@@ -63,7 +64,7 @@ class LinkState(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A session is ready: its settings are confirmed, audio may go."""
+    """A session is ready: settings are in force, audio may go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,7 @@ LinkEvent = Opened | Lost | Failed | Closed | Entered | Outcome
 
 
 class Link:
-    """See the module's text. ``state`` and ``policy`` may be read by anyone."""
+    """See the module's text. ``state``, ``policy`` and ``habits`` may be read by anyone."""
 
     def __init__(
         self,
@@ -114,15 +115,17 @@ class Link:
         policy: Policy,
         credential_stamp: Callable[[], object] = lambda: None,
         jitter: Callable[[], float] = random.random,
+        habits: Habits | None = None,
     ) -> None:
         """``credential`` gives the key, or raises CredentialError. ``next_audio`` gives int16 mono PCM at 24 kHz that
         is due now, or None; it is asked again after ``kick()``. ``audio_sent`` is called when all it gave has been
         written. ``credential_stamp`` gives a value that changes when the key's source does. ``jitter`` is uniform in
-        [0, 1).
+        [0, 1). ``habits``: what is known of the service's way with settings, and kept there; None: nothing yet.
         """
         self._settings = settings
         self._dialer = Dialer(settings)
         self._session_settings = session_settings
+        self.habits = habits or Habits(settings.dialect)
         self._credential = credential
         self._on_event = on_event
         self._jitter = jitter
@@ -345,7 +348,8 @@ class Link:
             return SessionOver(failure)
         finally:
             del key
-        session = Session(self._session_settings)
+        confirm_s = min(CONFIRM_S, self._settings.configure_timeout_s / 2)
+        session = Session(self._session_settings, self.habits, confirm_s)
         self._conversation = Conversation(connection, session, self._settings, self._demand, self._supply)
         try:
             # A task of its own: on Python 3.11 a TaskGroup whose child failed leaves a cancellation counted in its

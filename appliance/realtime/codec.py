@@ -12,9 +12,9 @@ Reading raises ProtocolError and nothing else, whatever arrives, in time and mem
 - base64 that is not exactly base64. A lenient decoder skips what it does not know and shifts every sample after it.
 
 Where less will do, the row says so: ``response_id`` may be missing where the service's reference does not list it, and
-so may the role and content of an item. The parts of an error, and ``response.status``, may be missing or of any kind:
-an error is worth having in any shape, and nothing but ``response.done`` ends a reply (``session.py`` says what becomes
-of one without a status).
+so may the role and content of an item. The parts of an error, ``response.status`` and the service's own ``session`` may
+be missing or of any kind: an error is worth having in any shape, nothing but ``response.done`` ends a reply
+(``session.py`` says what becomes of one without a status), and that a session was created or updated is what counts.
 """
 
 from __future__ import annotations
@@ -27,44 +27,11 @@ from typing import Any, Final, Generic, TypeVar
 
 from appliance.errors import ProtocolError
 
+from . import dialects
 from . import events as ev
 from .fields import Fields, parse
 
 # ---------------------------------------------------------------- rows that need more than a line
-
-
-def _read_settings(session: Fields) -> ev.SessionSettings:
-    voice, tool_choice = session.text_or_none("voice"), session.text_or_none("tool_choice")
-    return ev.SessionSettings(
-        instructions=session.text_or_none("instructions") or "",
-        voice=ev.DEFAULT_VOICE if voice is None else voice,
-        tools=tuple(
-            ev.Tool(tool.identifier("name"), tool.text_or_none("description") or "", tool.mapping("parameters"))
-            for tool in session.list_of_inner("tools")
-        ),
-        tool_choice="auto" if tool_choice is None else tool_choice,
-        turn_detection=session.mapping_or_none("turn_detection"),
-    )
-
-
-def _write_settings(settings: ev.SessionSettings) -> dict[str, object]:
-    session: dict[str, object] = {
-        "instructions": settings.instructions,
-        "voice": settings.voice,
-        "tools": [
-            {
-                "type": "function",
-                "name": tool.name,
-                "description": tool.description,
-                "parameters": dict(tool.parameters),
-            }
-            for tool in settings.tools
-        ],
-        "tool_choice": settings.tool_choice,
-    }
-    if settings.turn_detection is not None:
-        session["turn_detection"] = dict(settings.turn_detection)
-    return session
 
 
 def _read_tool_output(item: Fields) -> ev.FunctionCallOutput:
@@ -126,8 +93,8 @@ _CLIENT: Final[tuple[_Row[Any], ...]] = (
     _Row(
         "session.update",
         ev.SessionUpdate,
-        lambda f: ev.SessionUpdate(_read_settings(f.inner("session"))),
-        lambda e: {"session": _write_settings(e.settings)},
+        lambda f: ev.SessionUpdate(*dialects.read(f.inner("session"))),
+        lambda e: {"session": dialects.write(e.settings, e.dialect)},
     ),
     _Row(
         _APPEND,
@@ -156,13 +123,13 @@ _SERVER: Final[tuple[_Row[Any], ...]] = (
     _Row(
         "session.created",
         ev.SessionCreated,
-        lambda f: ev.SessionCreated(f.mapping("session")),
+        lambda f: ev.SessionCreated(f.mapping_or_empty("session")),
         lambda e: {"session": dict(e.session)},
     ),
     _Row(
         "session.updated",
         ev.SessionUpdated,
-        lambda f: ev.SessionUpdated(f.mapping("session")),
+        lambda f: ev.SessionUpdated(f.mapping_or_empty("session")),
         lambda e: {"session": dict(e.session)},
     ),
     _Row("input_audio_buffer.speech_started", ev.SpeechStarted, lambda _: ev.SpeechStarted()),

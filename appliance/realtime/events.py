@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import Enum
 from typing import TypeAlias
 
 DEFAULT_VOICE = "mal-female"
@@ -40,14 +41,29 @@ class SessionSettings:
     turn_detection: Mapping[str, object] | None = None
 
 
+class Dialect(Enum):
+    """How a session's settings are laid out on the wire; ``dialects.py`` has both."""
+
+    SWARAM = "swaram"
+    """Flat, as the service's reference shows it."""
+    OPENAI = "openai"
+    """Nested, as OpenAI's Realtime has required it since the end of its beta."""
+
+    @property
+    def other(self) -> Dialect:
+        """There are two."""
+        return Dialect.OPENAI if self is Dialect.SWARAM else Dialect.SWARAM
+
+
 # ---------------------------------------------------------------- what a client sends
 
 
 @dataclass(frozen=True, slots=True)
 class SessionUpdate:
-    """The settings: the first message of a session, once."""
+    """The settings: the first message of a session; once, unless the service has refused it."""
 
     settings: SessionSettings
+    dialect: Dialect = Dialect.SWARAM
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,14 +118,14 @@ ClientEvent: TypeAlias = (
 
 @dataclass(frozen=True, slots=True)
 class SessionCreated:
-    """The service is there, sent on connecting. ``session``: its settings before ours."""
+    """The service is there, sent on connecting. ``session``: its settings before ours; empty if it says none."""
 
     session: Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True)
 class SessionUpdated:
-    """Our settings are in force. ``session``: the effective ones."""
+    """Our settings are in force. ``session``: the effective ones; empty if it says none."""
 
     session: Mapping[str, object]
 

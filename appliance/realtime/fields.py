@@ -100,6 +100,15 @@ class Fields:
             raise self.fault(name, "is missing")
         return value
 
+    def mapping_or_empty(self, name: str) -> dict[str, object]:
+        """The object, or an empty one for whatever else stands there."""
+        value = self._values.get(name)
+        return value if isinstance(value, dict) else {}
+
+    def inner_or_none(self, name: str) -> Fields | None:
+        value = self.mapping_or_none(name)
+        return None if value is None else Fields(self._event, value, f"{self._path}{name}.")
+
     def inner(self, name: str) -> Fields:
         return Fields(self._event, self.mapping(name), f"{self._path}{name}.")
 

@@ -58,6 +58,7 @@ class What(Enum):
     SERVER_ERROR = "the service had an internal error"
     NOT_CONFIGURED = "the service did not confirm the settings in time"
     SETTINGS_REFUSED = "the service refused the settings"
+    DIALECT = "the service closed the connection on our settings"
     NO_KEY = "there is no key"
     TOKEN = "no token could be had"
     NO_NETWORK = "there is no network"
@@ -139,6 +140,7 @@ _BY_WHAT: Final = {
     What.SERVER_ERROR: _TRANSIENT,
     What.NOT_CONFIGURED: _TRANSIENT,
     What.SETTINGS_REFUSED: _SETTINGS,
+    What.DIALECT: (Class.TRANSIENT, "trying the other layout of them, service.dialect"),
     What.NO_KEY: _KEY,
     What.TOKEN: (Class.TRANSIENT, "check credentials.token_command; trying again by itself"),
     What.NO_NETWORK: (Class.TRANSIENT, "check the cable or the Wi-Fi; trying again by itself"),

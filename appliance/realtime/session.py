@@ -15,7 +15,7 @@ Ruling  What it says                                                            
 3       ... but one of them, of this turn's commit, may say that nobody was heard      ``commits.py``
 4       a second response in one turn is a duplicate: cancelled, dropped               ``_Place.TAKEN``
 7       tools are called for only by a reply that was completed                        ``_done``
-12      audio leaves only after ``session.updated``                                    ``_require_ready``
+12      audio leaves only when settings are in force                                   ``opening.py``
 ======  =============================================================================  =======================
 
 Whatever the service does out of order is one ``Note``, and is otherwise ignored. Nothing here grows without bound.
@@ -33,6 +33,9 @@ from appliance.outside import one_line
 
 from . import events as ev
 from .commits import Commits
+from .opening import CONFIRM_S, Habits, Opening, Remark, Step
+from .opening import Ready as Ready
+from .opening import Refused as Refused
 from .responses import MAX_ARGUMENTS_CHARS, MAX_CALLS, Response, Responses
 from .responses import ToolCall as ToolCall
 
@@ -44,11 +47,6 @@ MAX_NOTES: Final = 100
 """Different notes of one level in one session, each made once: a service wrong in more ways fills no journal."""
 
 # ---------------------------------------------------------------- outcomes
-
-
-@dataclass(frozen=True, slots=True)
-class Ready:
-    """Our settings are in force: audio may go. Once a session."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +115,7 @@ class ServiceSaid:
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Send this: the cancel of a response that does not belong here."""
+    """Send this: the cancel of a response that does not belong here, or the settings in the other dialect."""
 
     event: ev.ClientEvent
 
@@ -132,6 +130,7 @@ class Note:
 
 Outcome: TypeAlias = (
     Ready
+    | Refused
     | SpeechBegan
     | SpeechEnded
     | NothingHeard
@@ -163,13 +162,16 @@ class _Place(Enum):
 class Session:
     """One connection's rules. ``ready`` and ``unknown_events`` (a count) may be read by anyone."""
 
-    def __init__(self, settings: ev.SessionSettings) -> None:
+    def __init__(
+        self, settings: ev.SessionSettings, habits: Habits | None = None, confirm_s: float = CONFIRM_S
+    ) -> None:
+        """``habits``: what is known of the service's way with settings, and kept there; None: nothing yet.
+        ``confirm_s``: how long a confirmation of the settings is waited for."""
         self.ready = False
-        """``session.updated`` has arrived: audio may go."""
+        """Settings are in force: audio may go."""
         self.unknown_events = 0
         """Events of a newer service so far."""
-        self._settings = settings
-        self._opened = False
+        self._opening = Opening(settings, habits or Habits(), confirm_s)
         self._turn_open = False
         self._place = _Place.CLOSED
         self._in_speech = False
@@ -184,10 +186,36 @@ class Session:
 
     def opening(self) -> ev.SessionUpdate:
         """The first message, to be sent once. Raises ProtocolError the second time."""
-        if self._opened:
-            raise ProtocolError("session.update is sent once in a session")
-        self._opened = True
-        return ev.SessionUpdate(self._settings)
+        return self._opening.begin()
+
+    @property
+    def due_s(self) -> float | None:
+        """When ``advance`` has something to do; None: nothing falls due."""
+        return self._opening.due_s
+
+    @property
+    def refusal(self) -> str | None:
+        """What the service last said against the settings, one line; None if it said nothing."""
+        return self._opening.refusal
+
+    def advance(self, now_s: float) -> list[Outcome]:
+        """What time alone brings about, before ``ready``."""
+        self._outcomes = []
+        self._open(self._opening.advance(now_s))
+        return self._outcomes
+
+    @property
+    def on_trust(self) -> bool:
+        """``ready`` though nothing was confirmed, for the first time, and nothing has come since."""
+        return self._opening.on_trust
+
+    def unanswered(self) -> None:
+        """A question on trust was followed by nothing: the session is given up."""
+        self._opening.unanswered()
+
+    def broke(self, code: int) -> bool:
+        """The connection was closed with ``code``; True: on settings that the next session lays out differently."""
+        return self._opening.broke(code)
 
     def append(self, pcm: bytes) -> ev.InputAudioBufferAppend:
         """A piece of the person's voice, int16 mono at 24 kHz. Raises ProtocolError before ``ready``."""
@@ -230,7 +258,7 @@ class Session:
 
     def _require_ready(self) -> None:
         if not self.ready:
-            raise ProtocolError("session.updated has not arrived: only session.update may be sent (ruling 12)")
+            raise ProtocolError("no settings are in force: only session.update may be sent (ruling 12)")
 
     def _expect_first_response(self) -> None:
         if self._turn_open and self._place is _Place.CLOSED:
@@ -261,12 +289,17 @@ class Session:
     def receive(self, event: ev.ServerEvent, now_s: float) -> list[Outcome]:
         """What ``event`` means now, in order. Takes any event at any time and never raises; ``now_s`` is monotonic."""
         self._outcomes = []
+        self._opening.on_trust = False
         match event:
-            case ev.SessionCreated() | ev.ConversationItemCreated():
-                # The first asks for nothing. The second repeats what the transcript says, or what we sent.
-                pass
+            case ev.SessionCreated(session):
+                self._open(self._opening.created(session, now_s))
             case ev.SessionUpdated():
-                self._updated()
+                if self.ready:
+                    self._note("debug", "session.updated again; ignored")
+                self._open(self._opening.updated())
+            case ev.ConversationItemCreated():
+                # It repeats what the transcript says, or what we sent.
+                pass
             case ev.SpeechStarted():
                 self._speech_began()
             case ev.SpeechStopped():
@@ -292,6 +325,8 @@ class Session:
             case ev.ErrorEvent(kind, code, message):
                 said = ServiceSaid(one_line(kind), one_line(code), one_line(message), code in HARMLESS_CODES)
                 self._outcomes.append(said)
+                if not said.harmless:
+                    self._open(self._opening.complained(event, now_s))
                 if code == COMMIT_EMPTY and self._commits.empty():
                     self._outcomes.append(NothingHeard())
             case ev.UnknownEvent(kind):
@@ -307,15 +342,19 @@ class Session:
         self._note("warning", f"the service sent something unreadable ({fault}); ignored")
         return self._outcomes
 
-    def _updated(self) -> None:
-        if not self._opened:
-            # It can not be the answer to our settings, and only that answer lets audio go (ruling 12).
-            self._note("warning", "session.updated before our session.update; ignored")
-        elif self.ready:
-            self._note("debug", "session.updated again; ignored")
-        else:
-            self.ready = True
-            self._outcomes.append(Ready())
+    def _open(self, steps: Sequence[Step]) -> None:
+        """What the opening has come to."""
+        for step in steps:
+            match step:
+                case Remark(text):
+                    self._note("warning", text)
+                case ev.SessionUpdate():
+                    self._outcomes.append(Send(step))
+                case Ready():
+                    self.ready = True
+                    self._outcomes.append(step)
+                case Refused():
+                    self._outcomes.append(step)
 
     def _speech_began(self) -> None:
         # Ruling 2: what the service has said so far answers half a question, whether or not it cancels it itself. No

@@ -14,7 +14,7 @@ def service_ended(c: Conversation, now_s: float) -> State:
     turn = c.turn
     turn.sent_s = now_s
     turn.end_noticed = True
-    c.cancel(Deadline.NO_SPEECH)
+    c.cancel(Deadline.NO_SPEECH, Deadline.GREETING)
     c.set(Deadline.ANSWER, now_s + c.settings.answer_s)
     c.state = State.WAITING
     return proceed(c, now_s)
@@ -27,7 +27,7 @@ def reply_began(c: Conversation, event: v.ReplyBegan, now_s: float) -> State:
     turn = c.turn
     turn.service_spoke = True
     turn.awaiting_continuation = False
-    c.cancel(Deadline.NUDGE, Deadline.TOOL_REPLY, Deadline.NO_SPEECH)
+    c.cancel(Deadline.NUDGE, Deadline.TOOL_REPLY, Deadline.NO_SPEECH, Deadline.GREETING)
     if c.state is not State.SPEAKING and turn.playing:
         # At most the newest reply is kept while none may sound.
         c.do(v.DropReply())

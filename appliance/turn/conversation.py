@@ -80,6 +80,8 @@ class Conversation:
         self.pending_press_s = 0.0
         """When the press began that LONG_PRESS judges; means nothing unless that runs."""
         self.link_up = False
+        self.unused = False
+        """No turn has ended in the session that is open, and the voice has not greeted in it."""
         self.microphone_ready = False
         self.turn = Turn(0.0, service_ends=False)
         self.deadlines: dict[Deadline, float] = {}
@@ -115,9 +117,17 @@ class Conversation:
             if not by_voice:
                 # Only where the hand is free again is a sound needed to say "speak" (ruling 22).
                 self.do(v.PlayEarcon(Sound.LISTENING))
-            self.set(Deadline.NO_SPEECH, now_s + settings.no_speech_s)
+            self.await_speech(now_s)
         self.bound_hold(pressed_s)
         return State.LISTENING
+
+    def await_speech(self, now_s: float) -> None:
+        """A tap, or a voice, opened the turn: somebody should be heard to speak. In a session that is new the voice
+        greets those who do not begin; whoever does is not kept waiting for it."""
+        settings = self.settings
+        self.set(Deadline.NO_SPEECH, now_s + settings.no_speech_s)
+        if settings.greeting_s is not None and self.link_up and self.unused:
+            self.set(Deadline.GREETING, now_s + settings.greeting_s)
 
     def bound_hold(self, pressed_s: float) -> None:
         limit_s = pressed_s + self.settings.max_hold_s
@@ -131,6 +141,7 @@ class Conversation:
     def close_turn(self, outcome: Outcome, sound: Sound | None = None) -> State:
         """Leave nothing of the turn behind: tools, reply, timers, utterance."""
         self.drop_reply(cancel=True)
+        self.unused = False
         self.do(v.CloseTurn(self.number, outcome))
         if sound is not None:
             self.do(v.PlayEarcon(sound, outcome))

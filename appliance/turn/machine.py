@@ -98,6 +98,7 @@ TABLE: Final[Mapping[State, Mapping[type[v.Event] | Deadline, Rule | Ignored]]] 
         Deadline.HOLD_WARNING: Rule(rules.warn_long_hold, (_L,)),
         Deadline.MAX_HOLD: Rule(rules.hold_too_long, (_S,)),
         Deadline.NO_SPEECH: Rule(rules.nobody_spoke, (_L, _R)),
+        Deadline.GREETING: Rule(rules.greet, (_L,)),
     },
     _S: {
         v.Press: Rule(rules.press_pending, (_S,)),
@@ -290,7 +291,7 @@ def _note_facts(conversation: Conversation, event: v.Event) -> None:
         case v.Release():
             conversation.button_down = False
         case v.LinkReady():
-            conversation.link_up = True
+            conversation.link_up = conversation.unused = True
         case v.LinkLost() | v.LinkFailed():
             conversation.link_up = False
         case v.MicrophoneReady():

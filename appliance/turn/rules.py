@@ -42,7 +42,7 @@ def press_listening(c: Conversation, event: v.Press, now_s: float) -> State:
         return state
     if c.settings.mode is Mode.AUTO:
         turn.pressed_s = event.at_s
-        c.cancel(Deadline.NO_SPEECH)
+        c.cancel(Deadline.NO_SPEECH, Deadline.GREETING)
     return State.LISTENING
 
 
@@ -54,7 +54,7 @@ def release_listening(c: Conversation, event: v.Release, now_s: float) -> State:
         return c.close_turn(Outcome.TOO_SHORT)
     if settings.mode is Mode.AUTO and held_s < settings.tap_max_s:
         turn.service_ends = True
-        c.set(Deadline.NO_SPEECH, now_s + settings.no_speech_s)
+        c.await_speech(now_s)
     elif not turn.service_ends or settings.mode is Mode.AUTO:
         return end_utterance(c, event.at_s, now_s)
     if turn.service_spoke and not turn.in_speech:
@@ -69,7 +69,7 @@ def end_utterance(c: Conversation, at_s: float, now_s: float) -> State:
     turn.ended_s = at_s + c.settings.release_tail_s
     if not turn.uplink:
         c.open_uplink()
-    c.cancel(Deadline.MAX_HOLD, Deadline.HOLD_WARNING, Deadline.NO_SPEECH, Deadline.UPLINK)
+    c.cancel(Deadline.MAX_HOLD, Deadline.HOLD_WARNING, Deadline.NO_SPEECH, Deadline.GREETING, Deadline.UPLINK)
     c.set(Deadline.STALE, max(turn.ended_s + c.settings.stale_s, now_s))
     c.do(v.EndUtterance(turn.ended_s))
     return State.SENDING
@@ -161,6 +161,16 @@ def nobody_spoke(c: Conversation, _: None, now_s: float) -> State:
     return c.abandon(Outcome.NO_SPEECH)
 
 
+def greet(c: Conversation, _: None, now_s: float) -> State:
+    """Somebody is there and says nothing. The answer to that is the greeting, a reply like any other."""
+    turn = c.turn
+    if c.link_up and not turn.service_spoke and not turn.spoken_of_before:
+        c.unused = False
+        c.set(Deadline.NO_SPEECH, now_s + c.settings.no_speech_s)
+        c.do(v.Nudge())
+    return State.LISTENING
+
+
 # ------------------------------------------------------------ the end of an utterance
 
 
@@ -246,7 +256,7 @@ def speech_began(c: Conversation, _: v.SpeechBegan, now_s: float) -> State:
     turn = c.turn
     turn.in_speech = turn.service_spoke = True
     turn.end_noticed = False
-    c.cancel(Deadline.NO_SPEECH)
+    c.cancel(Deadline.NO_SPEECH, Deadline.GREETING)
     reply_taken_back = turn.reply is not None
     c.drop_reply(cancel=False)
     if c.state is State.WAITING and turn.ended_s is None:
@@ -307,7 +317,7 @@ def link_ready(c: Conversation, _: v.LinkReady, now_s: float) -> State:
     turn.committed = turn.committed_all = False
     c.do(v.OpenTurn(c.number), v.RewindUtterance())
     if turn.service_ends and c.state is State.LISTENING:
-        c.set(Deadline.NO_SPEECH, now_s + c.settings.no_speech_s)
+        c.await_speech(now_s)
     return c.state
 
 

@@ -43,6 +43,7 @@ class Deadline(Enum):
     HOLD_WARNING = "max_hold_warning_s before max_hold_s: the light warns"
     MAX_HOLD = "max_hold_s: the utterance ends, a button still down is jammed"
     NO_SPEECH = "no_speech_s: nobody spoke after a tap"
+    GREETING = "greeting_s: nobody has spoken yet in this session, so the voice greets"
     LONG_PRESS = "tap_max_ms: a press while the answer is awaited is meant as a new question"
     STALE = "stale_s: what was said could not be sent in time"
     ANSWER = "answer_s: no answer came"
@@ -100,6 +101,8 @@ class TurnSettings:
     tool_reply_s: float
     no_progress_s: float
     follow_up_s: float
+    greeting_s: float | None = None
+    """None: the voice does not greet."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ def settings(url: str) -> LinkSettings:
     """Quick times: nothing here waits for a real network."""
     return LinkSettings(
         url=f"{url}?model=mal-realtime-simple",
+        dialect=events.Dialect.SWARAM,
         always=False,
         connect_timeout_s=5.0,
         configure_timeout_s=2.0,
@@ -226,8 +227,8 @@ async def test_a_press_skips_our_backoff_but_not_the_services_wish(service: Serv
         assert 0.9 <= loop.time() - refused_s < 10
 
 
-async def test_settings_that_are_never_confirmed(service: Service) -> None:
-    service.scenario = Scenario(connections=(Connection(steps=(Step(on=Moment.SETTINGS, do=Freeze()),)),))
+async def test_a_service_that_says_nothing_at_all(service: Service) -> None:
+    service.scenario = Scenario(connections=(Connection(steps=(Step(on=Moment.OPEN, do=Freeze()),)),))
     async with running(Rig(replace(settings(service.url), configure_timeout_s=0.2))) as rig:
         rig.link.want()
         (lost, *_) = await rig.reports(Lost)

@@ -72,6 +72,14 @@ def test_config_says_that_a_file_is_good(capsys: pytest.CaptureFixture[str]) -> 
     assert capsys.readouterr() == (f"{os.devnull}: good\n", "")
 
 
+def test_config_warns_of_what_is_good_and_hardly_meant(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text('[service]\ntool_choice = "required"\n')
+    assert cli.main(["config", "--check", "--config", str(file)]) == 0
+    good, but = capsys.readouterr().out.splitlines()
+    assert good == f"{file}: good" and but.startswith("but: service.tool_choice: ")
+
+
 def test_config_dumps_toml(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["config", "--dump", "--config", os.devnull]) == 0
     assert tomllib.loads(capsys.readouterr().out)["speaker"]["volume"] == 80

@@ -16,7 +16,9 @@ from hypothesis import strategies as st
 from appliance import config
 from appliance.commands.config import dump
 from appliance.config_values import objection, redacted
+from appliance.edge.tools import Tools
 from appliance.errors import ConfigurationError
+from appliance.part_settings import session_settings
 from appliance.toml_source import places
 
 ROOT = Path(__file__).parents[2]
@@ -353,6 +355,28 @@ def test_wrong_override_says_that_it_is_one() -> None:
         "override: speaker: is a table: write [speaker] on a line of its own and its settings below",
         'override: talk.mode: must be "auto", "hold", "tap" or "open", not "opened"; did you mean "open"?',
     )
+
+
+def test_turn_detection_is_passed_on_as_it_stands(file: Path) -> None:
+    file.write_text('[service.turn_detection]\ntype = "server_vad"\nsilence_duration_ms = 800\nthreshold = 0.5\n')
+    loaded = config.load(file)
+    wanted = {"type": "server_vad", "silence_duration_ms": 800, "threshold": 0.5}
+    assert loaded.service.turn_detection == session_settings(loaded, Tools([])).turn_detection == wanted
+    assert session_settings(config.load("/dev/null"), Tools([])).turn_detection is None
+    assert tomllib.loads("\n".join(dump(loaded)))["service"]["turn_detection"] == wanted
+
+
+@pytest.mark.parametrize("value", ["1979-05-27", "inf", "[07:32:00]", "{a = nan}"])
+def test_what_json_cannot_say_is_not_passed_on(file: Path, value: str) -> None:
+    (problem,) = problems(file, f"[service]\nturn_detection = {{a = {value}}}\n")
+    assert problem.startswith("2: service.turn_detection: must be a table of texts, numbers, truths, lists and tables")
+
+
+@pytest.mark.parametrize(("choice", "cautions"), [("auto", 0), ("none", 0), ("required", 1)])
+def test_what_loops_on_the_service_is_warned_about(choice: str, cautions: int) -> None:
+    loaded = config.load("/dev/null", {"service.tool_choice": choice})
+    assert session_settings(loaded, Tools([])).tool_choice == choice
+    assert ["tool_choice" in line for line in config.cautions(loaded)] == [True] * cautions
 
 
 def test_a_wrong_value_is_not_also_a_contradiction(file: Path) -> None:

@@ -87,3 +87,15 @@ async def test_a_history_that_ends_by_a_fault_does_not_end_in_silence(
     async with rig.memory.recording():
         await begun.wait()
     assert "the history is no longer kept: RuntimeError: can't start new thread" in caplog.text
+
+
+async def test_a_setting_that_leads_to_trouble_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    rig = Rig(tmp_path)
+    (tmp_path / "config.toml").write_text(GOOD + "[service]\ntool_choice = 'required'\n")
+    service = Service(last_good.read(str(tmp_path / "config.toml")).config, rig.memory.read, Nobody())
+    running = asyncio.create_task(service.run())
+    await asyncio.sleep(0)
+    running.cancel()
+    await asyncio.wait([running])
+    assert [record.getMessage()[:19] for record in caplog.records].count("service.tool_choice") == 1
+    rig.box.turns.close()

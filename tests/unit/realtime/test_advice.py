@@ -26,6 +26,7 @@ ROWS = {
         *(Failure(CLOSED, code) for code in (1000, 1001, 1005, 1008, 1011, 1012, 1013, 4008, 4999)),
         *(Failure(HTTP, status) for status in (429, 500, 502, 503)),
         *(Failure(what) for what in (What.SERVER_ERROR, What.NOT_CONFIGURED, What.TOKEN, What.TRUST)),
+        Failure(What.DIALECT, 1003),
         *(Failure(what) for what in (What.CLOCK, What.CERTIFICATE_TIME)),
     ],
 }

@@ -15,6 +15,8 @@ from appliance.realtime import events as ev
 from appliance.realtime.codec import decode, decode_client, encode, encode_server
 from appliance.realtime.fields import LARGE_MESSAGE_CHARS, MAX_IDENTIFIER_CHARS
 
+OPENAI = ev.Dialect.OPENAI
+
 AUDIO = b"\x00\x01\xfe\xff"
 AUDIO_BASE64 = "AAH+/w=="
 
@@ -68,6 +70,31 @@ SETTINGS = ev.SessionSettings(
     {"type": "server_vad", "silence_duration_ms": 500},
 )
 
+NESTED: dict[str, Any] = {
+    "type": "session.update",
+    "session": {
+        "type": "realtime",
+        "instructions": "ചുരുക്കി പറയുക",
+        "output_modalities": ["audio"],
+        "audio": {
+            "input": {
+                "format": {"type": "audio/pcm", "rate": 24000},
+                "turn_detection": {"type": "server_vad", "silence_duration_ms": 500},
+            },
+            "output": {"format": {"type": "audio/pcm", "rate": 24000}, "voice": "mal-male"},
+        },
+        "tools": [
+            {
+                "type": "function",
+                "name": "set_volume",
+                "description": "Louder or softer",
+                "parameters": {"type": "object", "properties": {"percent": {"type": "integer"}}},
+            }
+        ],
+        "tool_choice": "required",
+    },
+}
+
 CLIENT_MESSAGES: list[tuple[dict[str, Any], ev.ClientEvent]] = [
     (
         {
@@ -89,6 +116,7 @@ CLIENT_MESSAGES: list[tuple[dict[str, Any], ev.ClientEvent]] = [
         },
         ev.SessionUpdate(SETTINGS),
     ),
+    (NESTED, ev.SessionUpdate(SETTINGS, OPENAI)),
     ({"type": "input_audio_buffer.append", "audio": AUDIO_BASE64}, ev.InputAudioBufferAppend(AUDIO)),
     ({"type": "input_audio_buffer.commit"}, ev.InputAudioBufferCommit()),
     ({"type": "input_audio_buffer.clear"}, ev.InputAudioBufferClear()),
@@ -124,11 +152,40 @@ def test_writes_each_event_of_a_client(message: dict[str, Any], event: ev.Client
 
 def test_optional_parts_are_left_out_of_what_is_sent() -> None:
     assert json.loads(encode(ev.ResponseCancel(None))) == {"type": "response.cancel"}
-    assert "turn_detection" not in json.loads(encode(ev.SessionUpdate(ev.SessionSettings())))["session"]
+    for dialect in ev.Dialect:
+        assert "turn_detection" not in encode(ev.SessionUpdate(ev.SessionSettings(), dialect))
 
 
 def test_settings_that_a_client_leaves_out_are_the_services_own() -> None:
     assert decode_client('{"type":"session.update","session":{}}') == ev.SessionUpdate(ev.SessionSettings())
+    nested = decode_client('{"type":"session.update","session":{"type":"realtime"}}')
+    assert nested == ev.SessionUpdate(ev.SessionSettings(), OPENAI)
+
+
+@pytest.mark.parametrize("path", [("audio",), ("audio", "input"), ("audio", "output"), ("audio", "output", "voice")])
+def test_what_is_nested_is_read_as_strictly(path: tuple[str, ...]) -> None:
+    text = altered(NESTED, ("session", *path), 7)
+    with pytest.raises(ProtocolError) as caught:
+        decode_client(text)
+    assert caught.value.field == ".".join(("session", *path))
+
+
+def test_the_nested_settings_are_those_of_openais_own_types() -> None:
+    """Their Python package is generated from their reference, and strict here: no field that it does not know."""
+    types = pytest.importorskip("openai.types.realtime")
+    sent = json.loads(encode(ev.SessionUpdate(SETTINGS, OPENAI)))
+    event = types.SessionUpdateEvent.model_validate(sent, strict=True)
+    assert isinstance(event.session, types.RealtimeSessionCreateRequest)
+    assert event.model_dump(exclude_unset=True) == sent
+    assert unknown(event) == []
+
+
+def unknown(model: Any) -> list[str]:
+    """Fields that a model of the package holds and does not declare. What is inside a tool's schema is the tool's."""
+    here = list(model.model_extra or {})
+    inner = [value for value in dict(model).values() if hasattr(value, "model_fields_set")]
+    lists = [item for value in dict(model).values() if isinstance(value, list) for item in value]
+    return here + [name for one in [*inner, *lists] if hasattr(one, "model_fields_set") for name in unknown(one)]
 
 
 def test_a_message_is_ascii_whatever_is_said() -> None:
@@ -153,6 +210,8 @@ def leaves(value: Any, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
 
 
 OPTIONAL = {
+    ("session.created", "session"),
+    ("session.updated", "session"),
     ("conversation.item.created", "item.role"),
     ("conversation.item.created", "item.content"),
     ("response.output_audio_transcript.delta", "response_id"),
@@ -164,7 +223,7 @@ OPTIONAL = {
 }
 """What may be missing."""
 
-ANY_KIND = {row for row in OPTIONAL if row[0] in ("response.done", "error")}
+ANY_KIND = {row for row in OPTIONAL if row[0] in ("response.done", "error", "session.created", "session.updated")}
 """What may also be of any kind."""
 
 REQUIRED = [

@@ -13,6 +13,7 @@ from appliance.errors import ProtocolError
 from appliance.outside import MAX_CHARS
 from appliance.realtime import events as ev
 from appliance.realtime import session as out
+from appliance.realtime.opening import CONFIRM_S
 from appliance.realtime.responses import CANCEL_DEADLINE_S, MAX_ARGUMENTS_CHARS, MAX_CALLS, MAX_RESPONSES
 from appliance.realtime.session import Session
 
@@ -105,6 +106,17 @@ def test_ruling_12_a_session_updated_that_answers_nothing_does_not_count() -> No
     assert not connection.session.ready and connection.levels == ["warning"]
     connection.session.opening()
     assert connection.says(ev.SessionUpdated({})) == [out.Ready()]
+
+
+def test_whatever_comes_ends_the_trust_in_a_session_that_was_not_confirmed() -> None:
+    connection = Connection()
+    connection.session.opening()
+    connection.says(ev.SessionCreated({}))
+    connection.now_s += CONFIRM_S
+    assert connection.session.advance(connection.now_s) == [out.Ready()]
+    assert connection.session.on_trust
+    connection.says(ev.UnknownEvent("input_audio_buffer.committed"))
+    assert not connection.session.on_trust
 
 
 def test_ready_is_said_once(connection: Connection) -> None:

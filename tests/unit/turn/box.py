@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from appliance.turn import vocabulary as v
 from appliance.turn.machine import Machine
 from appliance.turn.vocabulary import Mode, State
@@ -29,16 +31,16 @@ TIMES = v.TurnSettings(
 
 def settings(mode: Mode) -> v.TurnSettings:
     """The shipped times in one mode."""
-    from dataclasses import replace
-
     return replace(TIMES, mode=mode)
 
 
 class Box:
     """Feeds a machine and remembers what it asked for. ``effects`` is everything since the last ``forget()``."""
 
-    def __init__(self, mode: Mode, *, link: bool = True, microphone: bool = True) -> None:
-        self.machine = Machine(settings(mode))
+    def __init__(
+        self, mode: Mode, *, link: bool = True, microphone: bool = True, greeting_s: float | None = None
+    ) -> None:
+        self.machine = Machine(replace(settings(mode), greeting_s=greeting_s))
         self.now_s = 100.0
         self.effects: list[v.Effect] = []
         if microphone:

@@ -64,6 +64,105 @@ def test_a_held_question_is_answered(mode: Mode) -> None:
     assert box.state() is State.READY and box.machine.next_deadline_s is None
 
 
+GREETING_S = 1.5
+
+
+def taps(mode: Mode, *, link: bool = True) -> Box:
+    """A box that greets, after a tap; in ``open`` after a voice that its gate took a noise for."""
+    box = Box(mode, link=link, greeting_s=GREETING_S)
+    if mode is Mode.OPEN:
+        box.happens(v.GateOpened(box.now_s))
+    else:
+        box.press()
+        box.passes(0.1)
+        box.release()
+    return box
+
+
+GREETS = [Mode.AUTO, Mode.TAP, Mode.OPEN]
+
+
+class TestGreeting:
+    @pytest.mark.parametrize("mode", GREETS)
+    def test_the_voice_greets_who_says_nothing_once_in_a_session(self, mode: Mode) -> None:
+        box = taps(mode)
+        box.passes(GREETING_S)
+        assert len(box.did(v.Nudge)) == 1 and box.state() is State.LISTENING
+        box.happens(v.ReplyBegan("r1"), v.ReplyAudio("r1"), v.ReplyEnded("r1", "completed"))
+        box.passes(TIMES.settle_s)
+        assert box.state() is State.SPEAKING
+        box.happens(v.ReplyAudible("r1"), v.ReplyDrained("r1"))
+        box.passes(TIMES.tool_reply_s)
+        assert box.state() is (State.EXPECTING if mode is Mode.OPEN else State.READY)
+        box.press()
+        box.release()
+        box.passes(TIMES.no_speech_s)
+        assert len(box.did(v.Nudge)) == 1 and box.outcomes == [Outcome.ANSWERED, Outcome.NO_SPEECH]
+
+    @pytest.mark.parametrize("mode", GREETS)
+    def test_from_when_the_session_is_there(self, mode: Mode) -> None:
+        box = taps(mode, link=False)
+        box.passes(3)
+        assert not box.did(v.Nudge)
+        box.happens(v.LinkReady())
+        box.passes(GREETING_S - 0.001)
+        assert not box.did(v.Nudge)
+        box.passes(0.001)
+        assert box.did(v.Nudge)
+
+    @pytest.mark.parametrize("mode", GREETS)
+    def test_who_speaks_is_not_greeted(self, mode: Mode) -> None:
+        box = taps(mode)
+        box.passes(GREETING_S / 2)
+        box.happens(v.SpeechBegan())
+        box.passes(5)
+        assert not box.did(v.Nudge) and box.state() is State.LISTENING
+
+    @pytest.mark.parametrize("mode", [Mode.AUTO, Mode.HOLD])
+    def test_who_holds_the_button_is_about_to_speak(self, mode: Mode) -> None:
+        box = Box(mode, greeting_s=GREETING_S)
+        box.press()
+        box.passes(10)
+        assert not box.did(v.Nudge)
+
+    def test_a_second_tap_ends_the_wait_for_it(self) -> None:
+        box = taps(Mode.TAP)
+        box.passes(0.7)
+        box.press()
+        box.passes(0.25)
+        box.happens(v.UtteranceSent())
+        box.passes(GREETING_S)
+        assert not box.did(v.Nudge)
+
+    def test_a_press_interrupts_it_as_any_reply(self) -> None:
+        box = taps(Mode.TAP)
+        box.passes(GREETING_S)
+        box.happens(v.ReplyBegan("r1"), v.ReplyAudio("r1"))
+        box.passes(TIMES.settle_s)
+        box.press()
+        assert box.state() is State.LISTENING and box.did(v.CancelReply) and box.did(v.DropReply)
+
+    def test_words_that_a_lost_session_heard_are_not_greeted_in_the_next(self) -> None:
+        box = taps(Mode.TAP)
+        box.happens(v.SpeechBegan(), v.LinkLost(), v.LinkReady())
+        box.passes(GREETING_S)
+        assert not box.did(v.Nudge)
+
+    def test_a_service_that_does_not_greet_is_left_alone(self) -> None:
+        """Premium ignores ``response.create``."""
+        box = taps(Mode.TAP)
+        box.passes(GREETING_S + TIMES.no_speech_s)
+        assert box.outcomes == [Outcome.NO_SPEECH] and not box.sounds[1:]
+
+    @pytest.mark.parametrize("mode", GREETS)
+    def test_it_is_off_unless_switched_on(self, mode: Mode) -> None:
+        box = Box(mode)
+        box.press()
+        box.release()
+        box.passes(TIMES.no_speech_s)
+        assert not box.did(v.Nudge)
+
+
 class TestPress:
     def test_in_hold_nothing_leaves_before_the_hold_is_real(self) -> None:
         box = Box(Mode.HOLD)

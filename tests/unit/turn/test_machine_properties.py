@@ -23,7 +23,7 @@ class World(RuleBasedStateMachine):
     @initialize(mode=st.sampled_from(Mode))
     def switch_on(self, mode: Mode) -> None:
         self.mode = mode
-        self.box = Box(mode)
+        self.box = Box(mode, greeting_s=1.5)
         self.link_up = True
         self.replies_began = 0
         self.open_replies: set[str] = set()
