@@ -95,6 +95,7 @@ class Daemon:
             self._on_link,
             Policy(retry_times(config)),
             credential_stamp=self._credential_stamp,
+            is_synchronised=wall_clock.is_synchronised,
         )
         self.ledger = Ledger(Allowance(config.limits.audio_s_per_hour), Transcripts(config.transcripts))
         # A press that bounces is judged up to two debounce times late.

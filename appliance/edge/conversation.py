@@ -148,7 +148,7 @@ class Conversation:
                 _log_event("<", event)
                 self._follow(self.session.receive(event, _now_s()))
         except ConnectionClosed as closed:
-            raise SessionOver(close_failure(closed)) from None
+            raise SessionOver(close_failure(closed, self._connection)) from None
 
     def _follow(self, outcomes: Sequence[Outcome]) -> None:
         session = self.session

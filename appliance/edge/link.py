@@ -100,6 +100,11 @@ class Entered:
 LinkEvent = Opened | Lost | Failed | Closed | Entered | Outcome
 
 
+async def _unknown() -> bool:
+    """Whether the clock has been set, of a link that nobody tells."""
+    return False
+
+
 class Link:
     """See the module's text. ``state`` and ``policy`` may be read by anyone."""
 
@@ -114,11 +119,12 @@ class Link:
         policy: Policy,
         credential_stamp: Callable[[], object] = lambda: None,
         jitter: Callable[[], float] = random.random,
+        is_synchronised: Callable[[], Awaitable[bool]] = _unknown,
     ) -> None:
         """``credential`` gives the key, or raises CredentialError. ``next_audio`` gives int16 mono PCM at 24 kHz that
         is due now, or None; it is asked again after ``kick()``. ``audio_sent`` is called when all it gave has been
         written. ``credential_stamp`` gives a value that changes when the key's source does. ``jitter`` is uniform in
-        [0, 1).
+        [0, 1). ``is_synchronised``: something has set the wall clock; False also if nobody can tell.
         """
         self._settings = settings
         self._dialer = Dialer(settings)
@@ -126,6 +132,7 @@ class Link:
         self._credential = credential
         self._on_event = on_event
         self._jitter = jitter
+        self._is_synchronised = is_synchronised
         self.state = LinkState.CLOSED
         self.policy = policy
         self._credential_stamp = credential_stamp
@@ -340,7 +347,7 @@ class Link:
         try:
             connection = await self._dialer.connect(key)
         except Exception as error:
-            if (failure := connect_failure(error, self._settings)) is None:
+            if (failure := await connect_failure(error, self._settings, self._is_synchronised)) is None:
                 raise
             return SessionOver(failure)
         finally:
