@@ -209,6 +209,7 @@ class LogSettings:
     """Table ``[log]``."""
 
     level: str
+    record: str
 
 
 @dataclass(frozen=True, slots=True)

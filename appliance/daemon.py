@@ -51,6 +51,7 @@ from appliance.turn.allowance import Allowance
 from appliance.turn.lights import Conditions
 from appliance.turn.machine import Machine
 from appliance.turns import Turns
+from appliance.wire_record import WireRecord
 
 log = logging.getLogger(__name__)
 
@@ -86,6 +87,7 @@ class Daemon:
         self.microphone = Microphone(config.microphone, self.ring, self._on_microphone)
         self.speaker = Speaker(speaker, self.player, self._on_speaker)
         self.tools = tools.Tools(self._offered_tools())
+        self.wire_record = WireRecord(config.log.record)
         self.link = Link(
             link_settings(config),
             session_settings(config, self.tools),
@@ -96,6 +98,7 @@ class Daemon:
             Policy(retry_times(config)),
             credential_stamp=self._credential_stamp,
             is_synchronised=wall_clock.is_synchronised,
+            record=self.wire_record.note,
         )
         self.ledger = Ledger(Allowance(config.limits.audio_s_per_hour), Transcripts(config.transcripts))
         # A press that bounces is judged up to two debounce times late.
@@ -169,6 +172,7 @@ class Daemon:
                 light.cancel()
         finally:
             self.turns.close()
+            self.wire_record.close()
             self.buttons.close()
             self.face.close()
             self.panel.close()
@@ -359,7 +363,11 @@ class Daemon:
 
     def status(self) -> dict[str, Any]:
         """What ``ctl status`` shows: plain values, no secrets, nothing that was said."""
-        return {**self.face.status(), "key_fault": self.keys.trouble or None}
+        return {
+            **self.face.status(),
+            "key_fault": self.keys.trouble or None,
+            "recorded_to": self.wire_record.path or None,
+        }
 
     def history(self) -> Mapping[str, Any]:
         """What ``ctl history`` shows: nothing that was said."""
@@ -373,6 +381,11 @@ class Daemon:
     def retry(self) -> None:
         """``ctl retry``: one attempt to connect now, whatever the backoff says."""
         self.link.retry()
+
+    def record(self, wanted: bool) -> None:
+        """``ctl record``: the wire is recorded from now on, or no more. Raises UnavailableError if it cannot be."""
+        self.wire_record.switch(wanted)
+        log.info("the wire is %s", f"recorded to {self.wire_record.path}" if wanted else "no longer recorded")
 
     def tone(self) -> None:
         """``doctor`` asks a person whether the speaker is heard. Raises UnavailableError if there is none."""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from appliance.edge.dial import LinkSettings, close_failure, unacknowledged_bytes
 from appliance.errors import ProtocolError
 from appliance.realtime import codec, events
+from appliance.realtime.record import Message, Record, unrecorded
 from appliance.realtime.retry import Failure, What
 from appliance.realtime.session import Outcome, Ready, Send, ServiceSaid, Session
 
@@ -75,7 +76,13 @@ class Conversation:
     """See the module's text. ``session`` holds the protocol's rules, ``ready_s`` when its settings were confirmed."""
 
     def __init__(
-        self, connection: ClientConnection, session: Session, settings: LinkSettings, demand: Demand, supply: Supply
+        self,
+        connection: ClientConnection,
+        session: Session,
+        settings: LinkSettings,
+        demand: Demand,
+        supply: Supply,
+        record: Record = unrecorded,
     ) -> None:
         self._connection = connection
         self.session = session
@@ -83,6 +90,7 @@ class Conversation:
         self._settings = settings
         self._demand = demand
         self._supply = supply
+        self._record = record
         self._outbox: deque[events.ClientEvent] = deque()
         self._writable = asyncio.Event()
         self._close_reason: str | None = None
@@ -140,6 +148,7 @@ class Conversation:
             while True:
                 message = await self._connection.recv()
                 self._received_s = _now_s()
+                self._record(Message("<", message))
                 try:
                     event = codec.decode(message)
                 except ProtocolError as fault:
@@ -218,9 +227,11 @@ class Conversation:
 
     async def _send(self, event: events.ClientEvent) -> None:
         _log_event(">", event)
+        message = codec.encode(event)
+        self._record(Message(">", message))
         try:
             async with asyncio.timeout(self._settings.send_timeout_s):
-                await self._connection.send(codec.encode(event))
+                await self._connection.send(message)
         except TimeoutError:
             # Only an abort frees a connection whose write buffer is full; close() would wait behind it.
             self._connection.transport.abort()

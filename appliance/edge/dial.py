@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from appliance.errors import TrustError
+from appliance.realtime.record import Closed
 from appliance.realtime.retry import Failure, What
 
 if TYPE_CHECKING:
@@ -42,6 +43,9 @@ NETWORK_TABLES: Final = "/proc/net"
 RETRY_AFTER_LIMIT_S: Final = 3600.0
 """The longest wish of a service that is obeyed: a slip of a digit must not silence a box for a year."""
 
+
+ABNORMAL: Final = 1006
+"""The close code of a connection that ended without a close frame (RFC 6455, section 7.1.5)."""
 
 BY_THE_RULES: Final = range(80, 93)
 """What OpenSSL finds with X509_V_FLAG_X509_STRICT alone: from X509_V_ERR_PATHLEN_INVALID_FOR_NON_CA to
@@ -306,6 +310,17 @@ def _retry_after_s(wishes: Iterable[str]) -> float | None:
     return None if longest_s is None else min(longest_s, RETRY_AFTER_LIMIT_S)
 
 
+def how_it_closed(connection: ClientConnection) -> Closed:
+    """For the record: what became of a connection that is over."""
+    protocol = connection.protocol
+    sent, received = protocol.close_sent, protocol.close_rcvd
+    if received is not None and (sent is None or protocol.close_rcvd_then_sent):
+        return Closed("service", received.code, len(received.reason))
+    if sent is not None and sent.code != ABNORMAL:
+        return Closed("box", sent.code, len(sent.reason))
+    return Closed("line", ABNORMAL, 0)
+
+
 def close_failure(closed: ConnectionClosed, connection: ClientConnection) -> Failure:
     """What the end of an open connection was. Any code counts: the library calls 1000, 1001 and 1005 fine, we do
     not."""
@@ -314,7 +329,7 @@ def close_failure(closed: ConnectionClosed, connection: ClientConnection) -> Fai
     if closed.rcvd is not None:
         return Failure(What.CLOSED, closed.rcvd.code, closed.rcvd.reason)
     if closed.sent is None or closed.sent.code == 1000:
-        return Failure(What.CLOSED, 1006)
+        return Failure(What.CLOSED, ABNORMAL)
     # The library has ended it: it could not read what came. Under TLS that came from the service and from nobody else.
     match connection.protocol.parser_exc:
         case UnicodeDecodeError():

@@ -26,12 +26,14 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
+from urllib.parse import urlsplit
 
 from appliance.edge.conversation import Conversation, Demand, SessionOver, Supply
-from appliance.edge.dial import Dialer, LinkSettings, connect_failure
+from appliance.edge.dial import Dialer, LinkSettings, connect_failure, how_it_closed
 from appliance.errors import CredentialError, TokenError, TrustError
 from appliance.realtime import events
 from appliance.realtime.policy import Decision, Policy
+from appliance.realtime.record import Connected, Record, Refused, unrecorded
 from appliance.realtime.retry import Class, Failure, Verdict, What
 from appliance.realtime.session import Outcome, Ready, Session
 
@@ -120,11 +122,13 @@ class Link:
         credential_stamp: Callable[[], object] = lambda: None,
         jitter: Callable[[], float] = random.random,
         is_synchronised: Callable[[], Awaitable[bool]] = _unknown,
+        record: Record = unrecorded,
     ) -> None:
         """``credential`` gives the key, or raises CredentialError. ``next_audio`` gives int16 mono PCM at 24 kHz that
         is due now, or None; it is asked again after ``kick()``. ``audio_sent`` is called when all it gave has been
         written. ``credential_stamp`` gives a value that changes when the key's source does. ``jitter`` is uniform in
-        [0, 1). ``is_synchronised``: something has set the wall clock; False also if nobody can tell.
+        [0, 1). ``is_synchronised``: something has set the wall clock; False also if nobody can tell. ``record`` is told
+        of every attempt, every message and every end.
         """
         self._settings = settings
         self._dialer = Dialer(settings)
@@ -133,6 +137,7 @@ class Link:
         self._on_event = on_event
         self._jitter = jitter
         self._is_synchronised = is_synchronised
+        self._record = record
         self.state = LinkState.CLOSED
         self.policy = policy
         self._credential_stamp = credential_stamp
@@ -334,6 +339,10 @@ class Link:
     def _now_s(self) -> float:
         return asyncio.get_running_loop().time()
 
+    @property
+    def _host(self) -> str:
+        return urlsplit(self._settings.url).hostname or ""
+
     # ------------------------------------------------------------ one session
 
     async def _one_session(self) -> SessionOver:
@@ -349,17 +358,20 @@ class Link:
         except Exception as error:
             if (failure := await connect_failure(error, self._settings, self._is_synchronised)) is None:
                 raise
+            self._record(Refused(self._host, failure.what.name, failure.code if failure.what is What.HTTP else 0))
             return SessionOver(failure)
         finally:
             del key
+        self._record(Connected(self._host, connection.response.status_code if connection.response is not None else 0))
         session = Session(self._session_settings)
-        self._conversation = Conversation(connection, session, self._settings, self._demand, self._supply)
+        self._conversation = Conversation(connection, session, self._settings, self._demand, self._supply, self._record)
         try:
             # A task of its own: on Python 3.11 a TaskGroup whose child failed leaves a cancellation counted in its
             # task, and every later asyncio.timeout there would end in CancelledError.
             over = await asyncio.get_running_loop().create_task(self._conversation.run())
         finally:
             await self._conversation.hang_up()
+            self._record(how_it_closed(connection))
         if (task := asyncio.current_task()) is not None and task.cancelling():
             # The box stops in the moment in which the session ends by itself: the task group has kept only the latter.
             raise asyncio.CancelledError

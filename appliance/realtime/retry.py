@@ -143,8 +143,8 @@ _BY_WHAT: Final = {
     What.SEND_STUCK: _TRANSIENT,
     What.NAME_CLOCK_UNSET: (
         Class.TRANSIENT,
-        "check the router; if it has internet, its resolver wants the right time (DNSSEC): sudo timedatectl set-time; "
-        "trying again by itself",
+        "the network has no internet; check the router; or, where names are signed (DNSSEC), set the clock: "
+        "sudo timedatectl set-time; trying again by itself",
     ),
     What.CERTIFICATE_TIME: _CLOCK,
     What.CERTIFICATE_DATES: (Class.TRANSIENT, "the service must renew it: tell its support; trying again by itself"),

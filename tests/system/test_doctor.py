@@ -28,6 +28,7 @@ from appliance.commands.checks.machine import Machine
 from appliance.commands.doctor import Doctor, Person
 from appliance.commands.virtual_card import VirtualCard
 from appliance.daemon import Daemon
+from appliance.edge import wall_clock
 from appliance.simulator.scenario import Close, Connection, Moment, Scenario, Step
 from appliance.simulator.service import Service
 from appliance.simulator.settings import ServiceSettings
@@ -158,6 +159,11 @@ def wrong_clock(bench: Bench) -> None:
         subprocess.run(("openssl", *command), check=True, capture_output=True)
     bench.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     bench.tls.load_cert_chain(certificate, key)
+
+    async def nobody_has_set_it() -> bool:
+        return False
+
+    bench.monkeypatch.setattr(wall_clock, "is_synchronised", nobody_has_set_it)
     bench.overrides["link.ca_file"] = str(certificate)
 
 
