@@ -24,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--mode", choices=["simple", "premium"], help="instead of what the model's name says")
     parser.add_argument("--parrot", action="store_true", help="answer with the caller's own words")
     parser.add_argument("--scenario", type=Path, metavar="FILE", help="what goes wrong, and when (TOML)")
+    parser.add_argument("--replay", type=Path, metavar="FILE", help="as the service behaved that this record is of")
     parser.add_argument("--key", metavar="KEY", help="the only key that is accepted; otherwise any is")
 
 
@@ -32,8 +33,11 @@ def run(args: argparse.Namespace) -> int:
     UnavailableError for one that cannot be had."""
     if not 0 <= args.port <= LAST_PORT:
         raise UsageError(f"--port must be from 0 to {LAST_PORT}, not {args.port}")
+    if args.replay and (args.scenario or args.mode or args.parrot or args.key):
+        raise UsageError("--replay is the whole behaviour; only --port goes with it")
     # Here, so that `simulate --help` does not load numpy and websockets.
-    from appliance.simulator import scenario_file
+    from appliance.simulator import scenario_file, script
+    from appliance.simulator.replay import Replay
     from appliance.simulator.service import Service
     from appliance.simulator.settings import ServiceSettings
 
@@ -42,12 +46,14 @@ def run(args: argparse.Namespace) -> int:
     )
     scenario = scenario_file.load(args.scenario) if args.scenario else None
 
+    played = script.load(args.replay) if args.replay else None
+
     async def serve() -> None:
         stop = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         try:
-            async with Service(settings, scenario) as service:
+            async with Replay(played, args.port) if played else Service(settings, scenario) as service:
                 print(f"listening on {service.url}; Ctrl-C ends it", flush=True)
                 await stop.wait()
         except OSError as error:
