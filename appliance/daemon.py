@@ -18,7 +18,7 @@ from appliance.audio.clips import Clips
 from appliance.audio.earcons import Earcon, earcon, tick
 from appliance.audio.format import frames_from_ms, frames_from_s, s_from_frames
 from appliance.audio.gate import DECISION_S, FRAME
-from appliance.audio.host_process import GATHER_S
+from appliance.audio.host_process import GATHER_S, MakesHost, SoundHost
 from appliance.audio.microphone import Microphone, MicrophoneClosed, MicrophoneEvent, MicrophoneLost, MicrophoneOpened
 from appliance.audio.player import Player
 from appliance.audio.ring import Ring
@@ -44,6 +44,7 @@ from appliance.ledger import DAY_S, Ledger
 from appliance.part_settings import link_settings, restraint_settings, retry_times, session_settings, turn_settings
 from appliance.parts import Parts, Times
 from appliance.realtime.policy import Policy
+from appliance.realtime.record import Entry, Record, unrecorded
 from appliance.reports import Reports
 from appliance.sounds import Sounds
 from appliance.turn import vocabulary as v
@@ -72,8 +73,16 @@ class Daemon:
     Public attributes are for the commands that watch a box, and for tests.
     """
 
-    def __init__(self, config: Config, *, credential: Callable[[], Awaitable[str]] | None = None) -> None:
-        """``credential`` replaces the configured key (the demo's own service takes any)."""
+    def __init__(
+        self,
+        config: Config,
+        *,
+        credential: Callable[[], Awaitable[str]] | None = None,
+        sound_host: MakesHost = SoundHost,
+        record: Record = unrecorded,
+    ) -> None:
+        """``credential`` replaces the configured key (the demo's own service takes any). ``sound_host`` stands in for
+        the processes that touch a card; ``record`` is told what ``log.record`` would be."""
         self.config = config
         talk, speaker = config.talk, config.speaker
         idle_s = (talk.pre_roll_ms + RING_SLACK_MS) / 1000 + (GATE_LATE_S if talk.mode == "open" else 0.0)
@@ -84,10 +93,11 @@ class Daemon:
         self._volume_file = VolumeFile()
         volume = self._volume_file.read(speaker.volume, speaker.volume_min, speaker.volume_max)
         self.player = Player(speaker.prebuffer_ms, speaker.reply_buffer_s, volume)
-        self.microphone = Microphone(config.microphone, self.ring, self._on_microphone)
-        self.speaker = Speaker(speaker, self.player, self._on_speaker)
+        self.microphone = Microphone(config.microphone, self.ring, self._on_microphone, host=sound_host)
+        self.speaker = Speaker(speaker, self.player, self._on_speaker, host=sound_host)
         self.tools = tools.Tools(self._offered_tools())
         self.wire_record = WireRecord(config.log.record)
+        self._also_record = record
         self.link = Link(
             link_settings(config),
             session_settings(config, self.tools),
@@ -98,7 +108,7 @@ class Daemon:
             Policy(retry_times(config)),
             credential_stamp=self._credential_stamp,
             is_synchronised=wall_clock.is_synchronised,
-            record=self.wire_record.note,
+            record=self._note,
         )
         self.ledger = Ledger(Allowance(config.limits.audio_s_per_hour), Transcripts(config.transcripts))
         # A press that bounces is judged up to two debounce times late.
@@ -314,6 +324,10 @@ class Daemon:
 
     def _audio_sent(self) -> None:
         self.turns.audio_sent()
+
+    def _note(self, what: Entry) -> None:
+        self.wire_record.note(what)
+        self._also_record(what)
 
     def _on_link(self, event: LinkEvent) -> None:
         self.reports.on_link(event)
