@@ -52,6 +52,8 @@ class WireRecord:
         folder = environ.get("STATE_DIRECTORY", "").partition(":")[0]
         self._usual = configured or (os.path.join(folder, FILE) if folder else "")
         self.path = configured
+        self.is_switched_on = False
+        """By ``ctl record``."""
         self._file: TextIO | None = None
         self._began_s = 0.0
         """When the present session began."""
@@ -66,6 +68,7 @@ class WireRecord:
         if not on:
             self.close()
         self.path = self._usual if on else ""
+        self.is_switched_on = on
 
     def close(self) -> None:
         """Write what is still to be written. It may go on with the next entry."""

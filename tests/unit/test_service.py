@@ -14,6 +14,7 @@ from appliance.memory import Memory
 from appliance.recorder import Recorder
 from appliance.service import Service
 from appliance.turn import vocabulary as v
+from appliance.wire_record import WireRecord
 
 BASE = "[panel.button]\ngpio = 0\n[panel.leds]\nkind = 'none'\ngpio = []\n[box]\nname = 'till 3'\n[talk]\n"
 GOOD = BASE + "mode = 'hold'\n"
@@ -87,3 +88,22 @@ async def test_a_history_that_ends_by_a_fault_does_not_end_in_silence(
     async with rig.memory.recording():
         await begun.wait()
     assert "the history is no longer kept: RuntimeError: can't start new thread" in caplog.text
+
+
+async def test_a_record_that_was_switched_on_goes_on_in_the_next_box(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))
+    rig = Rig(tmp_path)
+    rig.box.wire_record = WireRecord("")
+    rig.box.record(True)
+    rig.reload(BASE + "mode = 'tap'\n")
+    await rig.settles()
+    rig.box.turns.close()
+    running = asyncio.create_task(rig.service._one_box())
+    await asyncio.sleep(0)
+    box = rig.service.daemon
+    assert box is not None and box is not rig.box
+    assert box.status()["recorded_to"] == str(tmp_path / "wire.jsonl")
+    running.cancel()
+    await asyncio.wait([running])
