@@ -18,7 +18,7 @@ from typing import Any, Final, TextIO
 
 from appliance.errors import UnavailableError
 from appliance.kinds import Kind, entry
-from appliance.realtime.record import Connected, Entry, Refused, line_of
+from appliance.realtime.record import Attempt, Connected, Entry, line_of
 
 log = logging.getLogger(__name__)
 
@@ -82,10 +82,10 @@ class WireRecord:
         if not self.path:
             return
         now_s = asyncio.get_running_loop().time()
-        if isinstance(what, Connected | Refused):
+        if isinstance(what, Connected | Attempt):
             self._began_s = now_s
         line = line_of(what, now_s - self._began_s)
-        if isinstance(what, Connected | Refused):
+        if isinstance(what, Connected | Attempt):
             line["at"] = time.strftime("%Y-%m-%dT%H:%M:%S%z")
         try:
             self._add(line)

@@ -33,7 +33,7 @@ from appliance.edge.dial import Dialer, LinkSettings, connect_failure, how_it_cl
 from appliance.errors import CredentialError, TokenError, TrustError
 from appliance.realtime import events
 from appliance.realtime.policy import Decision, Policy
-from appliance.realtime.record import Connected, Record, Refused, unrecorded
+from appliance.realtime.record import Attempt, Connected, Record, unrecorded
 from appliance.realtime.retry import Class, Failure, Verdict, What
 from appliance.realtime.session import Outcome, Ready, Session
 
@@ -358,7 +358,7 @@ class Link:
         except Exception as error:
             if (failure := await connect_failure(error, self._settings, self._is_synchronised)) is None:
                 raise
-            self._record(Refused(self._host, failure.what.name, failure.code if failure.what is What.HTTP else 0))
+            self._record(Attempt(self._host, failure.what.name, failure.code if failure.what is What.HTTP else 0))
             return SessionOver(failure)
         finally:
             del key

@@ -36,7 +36,7 @@ class Connected:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class Attempt:
     """An attempt that led to no session. ``what``: a name of ``retry.What``; ``status``: of HTTP, 0 where there was
     none."""
 
@@ -62,7 +62,7 @@ class Closed:
     reason_chars: int
 
 
-Entry: TypeAlias = Connected | Refused | Message | Closed
+Entry: TypeAlias = Connected | Attempt | Message | Closed
 
 Record: TypeAlias = Callable[[Entry], None]
 """Told of everything, as it happens. Must not block."""
@@ -105,7 +105,7 @@ def line_of(entry: Entry, t_s: float) -> dict[str, Any]:
     match entry:
         case Connected(host, status):
             return {**head, "way": "=", "type": "connected", "host": host, "status": status}
-        case Refused(host, what, status):
+        case Attempt(host, what, status):
             return {**head, "way": "=", "type": "refused", "host": host, "what": what, "status": status}
         case Closed(by, code, reason_chars):
             return {

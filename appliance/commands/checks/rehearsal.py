@@ -17,7 +17,7 @@ from appliance import config
 from appliance.config import Config
 from appliance.daemon import Daemon
 from appliance.realtime.observed import Observation, observations
-from appliance.realtime.record import Connected, Entry, Refused, line_of
+from appliance.realtime.record import Attempt, Connected, Entry, line_of
 from appliance.simulator import voices
 from appliance.turn.vocabulary import Outcome, State
 
@@ -83,7 +83,7 @@ async def rehearse(
 
     def note(entry: Entry) -> None:
         nonlocal began_s
-        if isinstance(entry, Connected | Refused):
+        if isinstance(entry, Connected | Attempt):
             began_s = loop.time()
         lines.append(line_of(entry, loop.time() - began_s))
         on_line(lines[-1])

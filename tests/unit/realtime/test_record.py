@@ -14,10 +14,10 @@ from appliance.realtime import codec, events
 from appliance.realtime.record import (
     MAX_FIELDS,
     MAX_ITEMS,
+    Attempt,
     Closed,
     Connected,
     Message,
-    Refused,
     filled,
     line_of,
     skeleton,
@@ -141,7 +141,7 @@ def test_the_connections_own_lines() -> None:
         "host": "api.example.org",
         "status": 101,
     }
-    assert line_of(Refused("api.example.org", "HTTP", 503), 0.0)["what"] == "HTTP"
+    assert line_of(Attempt("api.example.org", "HTTP", 503), 0.0)["what"] == "HTTP"
     closed = line_of(Closed("service", 4003, 10), 12.34567)
     assert (closed["t"], closed["by"], closed["code"], closed["reason"]) == (12.346, "service", 4003, "text(10 chars)")
     assert line_of(Message("<", '{"type":"error"}'), 1.0) == {"t": 1.0, "way": "<", "type": "error", "fields": {}}
