@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
@@ -70,6 +70,8 @@ def observations(lines: Sequence[Line]) -> list[Observation]:
         ("end", _end),
         ("pace", _pace),
         ("words", _words),
+        ("answer", _answer),
+        ("call", _call),
         ("tool", _tool),
         ("nudge", _nudge),
         ("errors", _errors),
@@ -172,13 +174,22 @@ def _ids(lines: Sequence[Line]) -> str:
 
 
 def _beginning(lines: Sequence[Line]) -> str:
-    audio, created = _received(lines, *AUDIO), _received(lines, CREATED)
+    audio = _received(lines, *AUDIO)
     if not audio:
         return ""
-    if not created:
-        return "no response.created"
-    first = created[0]["t"] <= audio[0]["t"] and lines.index(created[0]) < lines.index(audio[0])
-    return "response.created before its audio" if first else "response.created after its first audio"
+    announced = early = late = False
+    for line in _received(lines, CREATED, DONE, *AUDIO):
+        match line["type"]:
+            case "response.created":
+                announced, late = True, late or early
+                early = False
+            case "response.done":
+                announced = early = False
+            case _:
+                early = early or not announced
+    if late:
+        return "response.created after its first audio"
+    return "response.created before its audio" if _received(lines, CREATED) and not early else "no response.created"
 
 
 def _end(lines: Sequence[Line]) -> str:
@@ -212,6 +223,12 @@ def _pace(lines: Sequence[Line]) -> str:
     return f"{seconds:.1f} s of audio in {took_s:.1f} s, {plays}"
 
 
+def _answer(lines: Sequence[Line]) -> str:
+    """Said only when it is unusual."""
+    count = len(_bursts(lines))
+    return f"in {count} parts, with the end of a response or a tool between them" if count > 1 else ""
+
+
 def _bursts(lines: Iterable[Line]) -> list[list[Line]]:
     """Audio that came without the beginning or the end of a response, or a tool, in between."""
     bursts: list[list[Line]] = [[]]
@@ -231,19 +248,50 @@ def _words(lines: Sequence[Line]) -> str:
     return f"of the question: {_yes(question)}; of the answer: {_yes(answer)}"
 
 
-def _calls(lines: Iterable[Line]) -> Iterator[Line]:
-    """Wherever a call stands: in its own event, or in an item of the output."""
+def _items(line: Line) -> list[Mapping[str, Any]]:
+    """The items of a response that stand in an event: its own, or those of the output that it ends with."""
+    fields = line.get("fields", {})
+    response = fields.get("response")
+    output = response.get("output") if isinstance(response, dict) else None
+    items = [fields.get("item"), *(output if isinstance(output, list) else [])]
+    return [item for item in items if isinstance(item, dict)]
+
+
+def _calls(lines: Iterable[Line]) -> list[tuple[Line, Mapping[str, Any]]]:
+    """Wherever a call stands, with what says which it is: in an event of its own, or in an item."""
+    calls: list[tuple[Line, Mapping[str, Any]]] = []
     for line in lines:
-        item = line.get("fields", {}).get("item")
-        in_item = isinstance(item, dict) and item.get("type") == "function_call"
-        if line["way"] == "<" and (line["type"] == CALL or (in_item and line["type"].startswith("response."))):
-            yield line
+        if line["way"] != "<" or not line["type"].startswith("response."):
+            continue
+        if line["type"] == CALL:
+            calls.append((line, line.get("fields", {})))
+        calls += [(line, item) for item in _items(line) if item.get("type") == "function_call"]
+    return calls
+
+
+def _call(lines: Sequence[Line]) -> str:
+    """Where it stands, and what of it."""
+    calls = _calls(lines)
+    if not calls:
+        return ""
+    places = list(dict.fromkeys(line["type"] for line, _ in calls))
+    named = list(dict.fromkeys(line["type"] for line, call in calls if isinstance(call.get("name"), str)))
+    given = [call for _, call in calls if call.get("arguments") is not None]
+    parts = [f"in {' and '.join(places)}" if CALL in places else f"only in {' and '.join(places)}"]
+    if named != places:
+        parts.append(f"its name only in {' and '.join(named)}" if named else "without a name")
+    if not given:
+        parts.append("arguments null" if any("arguments" in call for _, call in calls) else "without arguments")
+    elif not str(given[0]["arguments"]).startswith("json("):
+        parts.append("arguments that are no JSON text")
+    return ", ".join(parts)
 
 
 def _tool(lines: Sequence[Line]) -> str:
-    call, outputs = next(_calls(lines), None), _sent(lines, OUTPUT)
-    if call is None:
+    calls, outputs = _calls(lines), _sent(lines, OUTPUT)
+    if not calls:
         return "none was called"
+    call = calls[0][0]
     if not outputs:
         return "called, and not answered"
     between = [line for line in _after(lines, call) if line["t"] <= outputs[0]["t"]]

@@ -63,9 +63,10 @@ async def test_a_service_that_does_as_the_reference_says(tmp_path: Path, mode: s
     [
         (Scenario(connections=(Connection(steps=(Step(on=Moment.OPEN, do=Close(code=4003)),)),)), "4003", "top it up"),
         (conversation(Turn(replies=())), "will not work", "--record FILE"),
+        (conversation(Turn(replies=(Reply(pcm=bytes(48_000)),))), "without a sound", "--record FILE"),
         (Scenario(connections=(Connection(http=404),)), "404", "service.url"),
     ],
-    ids=["no credits", "no answer", "a wrong address"],
+    ids=["no credits", "no answer", "an answer of silence", "a wrong address"],
 )
 async def test_a_service_that_it_does_not_work_with(tmp_path: Path, scenario: Scenario, line: str, fix: str) -> None:
     async with Service(ServiceSettings(key=KEY), scenario) as service:

@@ -47,6 +47,9 @@ BEYOND_S: Final = 60.0
 WHOLE_S: Final = 0.1
 """So much less of an answer may have been heard than came: the last block of it."""
 
+AUDIBLE_PEAK: Final = 100
+"""Some -50 dBFS: quieter than any speech, louder than the dither of silence."""
+
 REPORT: Final = "voice-appliance rehearse --record FILE keeps what the service did, without a word; send it to support"
 
 
@@ -59,6 +62,8 @@ class Rehearsed:
     turn: dict[str, Any] | None
     happened: str
     fix: str
+    peak: int
+    """The loudest sample that was played, in steps of 16 bits."""
 
     @property
     def seen(self) -> list[Observation]:
@@ -104,7 +109,7 @@ async def rehearse(
                 daemon.stop()
                 await running
     happened, fix = ("", "") if verdict is None else (verdict.happened, fix_of(verdict.fix))
-    return Rehearsed(lines, turns[0] if turns else None, happened, fix)
+    return Rehearsed(lines, turns[0] if turns else None, happened, fix, card.playback.peak)
 
 
 def _settings(own: Config, path: str | None, folder: Path, record: str) -> Config:
@@ -119,6 +124,7 @@ def _settings(own: Config, path: str | None, folder: Path, record: str) -> Confi
             "log.record": record,
             "transcripts.file": "",
             "transcripts.journal": False,
+            "speaker.volume": own.speaker.volume_max,
             "panel.earcons": False,
             "panel.waiting_tick": False,
             "panel.clips_dir": "",
@@ -161,7 +167,7 @@ def judged(rehearsed: Rehearsed) -> Finding:
         line = f"this box will not work with it: the question ended {turn['outcome']!r}{_why(rehearsed)}"
         return fault(REHEARSAL, line, rehearsed.fix or REPORT)
     heard = f"{turn['heard_s']:.1f} of {turn['answer_s']:.1f} s of answer heard"
-    if turn["answer_s"] == 0:
+    if turn["answer_s"] == 0 or rehearsed.peak < AUDIBLE_PEAK:
         return fault(
             REHEARSAL, f"this box will not work with it: the answer is without a sound{_why(rehearsed)}", REPORT
         )

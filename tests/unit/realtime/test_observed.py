@@ -35,9 +35,20 @@ def done(t_s: float, response_id: str | None = "r1", status: str | None = "compl
     return said(t_s, "response.done", response={name: value for name, value in response.items() if value is not None})
 
 
-def call(t_s: float, response_id: str | None = "r1") -> Line:
+MISSING = "missing"
+ITEM = {"type": "function_call", "call_id": "c1", "name": "get_time", "arguments": "json(2 chars)"}
+
+
+def call(
+    t_s: float,
+    response_id: str | None = "r1",
+    *,
+    name: str | None = "get_time",
+    arguments: str | None = "json(2 chars)",
+) -> Line:
     ids = {} if response_id is None else {"response_id": response_id}
-    return said(t_s, "response.function_call_arguments.done", **ids, call_id="c1", name="get_time")
+    told = {} if arguments == MISSING else {"arguments": arguments}
+    return said(t_s, "response.function_call_arguments.done", **ids, call_id="c1", name=name, **told)
 
 
 def output(t_s: float) -> Line:
@@ -79,6 +90,12 @@ CREATE = sent(3.0, "response.create")
         ([created(1.0), delta(1.1, None), done(1.2)], "ids", "missing in response.output_audio.delta"),
         ([created(1.0), delta(1.1)], "beginning", "response.created before its audio"),
         ([delta(1.0), created(1.0)], "beginning", "response.created after its first audio"),
+        (
+            [created(0.9), call(1.0), done(1.1), delta(1.2, "r2"), created(1.2, "r2"), delta(1.3, "r2")],
+            "beginning",
+            "response.created after its first audio",
+        ),
+        ([created(0.9), call(1.0), done(1.1), delta(1.2, "r2")], "beginning", "no response.created"),
         ([delta(1.0)], "beginning", "no response.created"),
         ([created(1.0), delta(1.1)], "end", "no response.done"),
         ([created(1.0), done(1.1)], "end", "response.done, completed"),
@@ -94,6 +111,27 @@ CREATE = sent(3.0, "response.create")
             "words",
             "of the question: no; of the answer: yes",
         ),
+        (
+            [created(0.9), delta(1.0), done(1.1), created(1.2, "r2"), delta(1.3, "r2")],
+            "answer",
+            "in 2 parts, with the end of a response or a tool between them",
+        ),
+        ([call(1.0)], "call", "in response.function_call_arguments.done"),
+        ([call(1.0, arguments=None)], "call", "in response.function_call_arguments.done, arguments null"),
+        ([call(1.0, arguments=MISSING)], "call", "in response.function_call_arguments.done, without arguments"),
+        (
+            [call(1.0, arguments="object")],
+            "call",
+            "in response.function_call_arguments.done, arguments that are no JSON text",
+        ),
+        ([call(1.0, name=None)], "call", "in response.function_call_arguments.done, without a name"),
+        (
+            [said(0.9, "response.output_item.added", item=ITEM), call(1.0, name=None)],
+            "call",
+            "in response.output_item.added and response.function_call_arguments.done, "
+            "its name only in response.output_item.added",
+        ),
+        ([said(1.0, "response.done", response={"output": [ITEM]})], "call", "only in response.done"),
         ([delta(1.0)], "tool", "none was called"),
         ([call(1.0)], "tool", "called, and not answered"),
         (
