@@ -230,12 +230,12 @@ def _answer(lines: Sequence[Line]) -> str:
 
 
 def _bursts(lines: Iterable[Line]) -> list[list[Line]]:
-    """Audio that came without the beginning or the end of a response, or a tool, in between."""
+    """Audio that came without the end of a response, or a tool, in between."""
     bursts: list[list[Line]] = [[]]
     for line in lines:
         if line["type"] in AUDIO:
             bursts[-1].append(line)
-        elif line["type"] in (CREATED, DONE, CALL, OUTPUT) and bursts[-1]:
+        elif line["type"] in (DONE, CALL, OUTPUT) and bursts[-1]:
             bursts.append([])
     return [burst for burst in bursts if burst]
 
@@ -282,7 +282,7 @@ def _call(lines: Sequence[Line]) -> str:
         parts.append(f"its name only in {' and '.join(named)}" if named else "without a name")
     if not given:
         parts.append("arguments null" if any("arguments" in call for _, call in calls) else "without arguments")
-    elif not str(given[0]["arguments"]).startswith("json("):
+    elif not any(str(call["arguments"]).startswith("json(") for call in given):
         parts.append("arguments that are no JSON text")
     return ", ".join(parts)
 

@@ -87,7 +87,8 @@ _KEPT: Final = frozenset({"type", "status", "code", "role", "object", "reason", 
 """Fields whose values are kept, as are those that end in ``_id``; ``name`` only where it is a tool's that is called."""
 
 _CLOSED: Final = frozenset({"parameters", "metadata", "arguments", "output", "logprobs"})
-"""Objects that are not looked into: their field names are a person's own, and may be words."""
+"""Objects that are not looked into: their field names are a person's own, and may be words. A list named output is that
+of a response, and no tool's."""
 
 _AUDIO: Final = frozenset({"audio", "delta"})
 """Fields that hold audio: of an append, and of an event whose type speaks of audio and of no transcript."""
@@ -163,11 +164,12 @@ class _Shape:
             return value if kept and isinstance(value, int) and abs(value) < 10**9 else "number"
         if isinstance(value, str):
             return _kept(value) if kept else self._of_text(name, value)
-        if name in _CLOSED or depth > MAX_DEPTH or self._nodes > MAX_NODES:
+        closed = name in _CLOSED and not (name == "output" and isinstance(value, list))
+        if closed or depth > MAX_DEPTH or self._nodes > MAX_NODES:
             return "object"
         if isinstance(value, dict):
             return self.of_object(value, depth)
-        items = [self._of(name, item, depth + 1) for item in value[:MAX_ITEMS]]
+        items = [self._of("", item, depth + 1) for item in value[:MAX_ITEMS]]
         return items if len(value) <= MAX_ITEMS else [*items, f"and {len(value) - MAX_ITEMS} more"]
 
     def _of_text(self, name: str, text: str) -> str:

@@ -40,7 +40,8 @@ log = logging.getLogger(__name__)
 
 _library_log = logging.getLogger("appliance.simulator.library")
 
-CUTS: Final = ("input_audio_buffer.commit", "input_audio_buffer.clear")
+COMMIT: Final = "input_audio_buffer.commit"
+CUTS: Final = (COMMIT, "input_audio_buffer.clear")
 """What a client sends that ends what the service has heard so far."""
 
 NO_STATUS: Final = 1005
@@ -145,6 +146,9 @@ class _Performance:
             self._hear(b64decode(str(event.get("audio"))))
             return
         self._messages[type_] += 1
+        if type_ == COMMIT and self._ear.hearing:
+            # Whether its own ear or the client says so, the caller has stopped.
+            self._changes.append("stopped")
         if type_ in CUTS:
             self._ear.clear()
 
@@ -176,6 +180,8 @@ class _Performance:
                 await self._end(step)
             case AwaitSpeech(change):
                 await self._until(lambda: self._has_changed(change), None)
+            case AwaitMessage(type_, patience_s) if type_ == COMMIT:
+                await self._until(lambda: self._has_sent(COMMIT) or "stopped" in self._changes, patience_s)
             case AwaitMessage(type_, patience_s):
                 if not await self._until(lambda: self._has_sent(type_), patience_s):
                     log.info("the client sends no %s, as it did; going on", type_)
@@ -185,6 +191,9 @@ class _Performance:
         """The caller has begun to speak, or stopped; what came before that is past."""
         while self._changes:
             if self._changes.popleft() == change:
+                if change == "began":
+                    # Of the turn before, if one has come late.
+                    self._messages[COMMIT] = 0
                 return True
         return False
 

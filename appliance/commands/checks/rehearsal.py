@@ -37,7 +37,10 @@ START_S: Final = 5.0
 """A box without hardware starts in some 0.1 s."""
 
 BEFORE_S: Final = 0.3
-"""From the press to the first word; and from the last word to the release."""
+"""From the press to the first word."""
+
+AFTER_S: Final = 0.1
+"""From the last word to the release: people let go at once, and so a service is also seen to be told of the end."""
 
 TAP_S: Final = 0.1
 
@@ -147,7 +150,7 @@ async def _ask(daemon: Daemon, card: Cardless) -> None:
         daemon.edge(False, BUTTON)
     question = voices.pcm(QUESTION)
     card.capture.hears(question)
-    await asyncio.sleep(voices.ms_from_bytes(len(question)) / 1000 + BEFORE_S)
+    await asyncio.sleep(voices.ms_from_bytes(len(question)) / 1000 + AFTER_S)
     if holds:
         daemon.edge(False, BUTTON)
     limit_s = link.connect_timeout_s + link.configure_timeout_s + talk.stale_s + talk.answer_s + BEYOND_S

@@ -105,6 +105,7 @@ CREATE = sent(3.0, "response.create")
         ([delta(1.0), delta(2.0), delta(3.0)], "pace", "3.0 s of audio in 2.0 s, 1.5 times as fast as it plays"),
         ([delta(1.0), delta(5.0)], "pace", "2.0 s of audio in 4.0 s, slower than it plays"),
         ([delta(1.0), done(1.0), created(9.0, "r2"), delta(9.0, "r2")], "pace", "2.0 s of audio at once"),
+        ([delta(1.0), created(1.0), delta(2.0)], "pace", "2.0 s of audio in 1.0 s, 2.0 times as fast as it plays"),
         ([delta(1.0)], "words", "of the question: no; of the answer: no"),
         (
             [delta(1.0), said(1.1, "response.audio_transcript.delta")],
@@ -132,6 +133,11 @@ CREATE = sent(3.0, "response.create")
             "its name only in response.output_item.added",
         ),
         ([said(1.0, "response.done", response={"output": [ITEM]})], "call", "only in response.done"),
+        (
+            [said(0.9, "response.output_item.added", item={**ITEM, "arguments": "text(0 chars)"}), call(1.0)],
+            "call",
+            "in response.output_item.added and response.function_call_arguments.done",
+        ),
         ([delta(1.0)], "tool", "none was called"),
         ([call(1.0)], "tool", "called, and not answered"),
         (

@@ -102,6 +102,12 @@ def test_settings_are_kept_without_what_they_say() -> None:
         ("create_response", False, False),
         ("usage", None, None),
         ("arguments", {"name": WORDS}, "object"),
+        ("output", {WORDS: 1}, "object"),
+        (
+            "output",
+            [{"type": "function_call", "name": "get_time", "call_id": "c1", "arguments": {WORDS: 1}}],
+            [{"type": "function_call", "name": "get_time", "call_id": "c1", "arguments": "object"}],
+        ),
         ("modalities", ["audio", "text"], ["text(5 chars)", "text(4 chars)"]),
         (WORDS, 1, "number"),
     ],
