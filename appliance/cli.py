@@ -27,6 +27,7 @@ COMMANDS = {
     "devices": "the sound devices as the daemon sees them, and which it would take",
     "keys": "the input devices, and what a button box on USB sends",
     "doctor": "look at everything that can be wrong, one line each, with what to do",
+    "rehearse": "ask the service one recorded question, and say whether this box will work with it",
     "lights": "everything that the light can say, drawn here and on the box's LED",
     "clips": "what the box says when a press leads to nothing: list, play, render",
     "config": "check the configuration, or show what is in force",

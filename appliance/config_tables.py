@@ -214,6 +214,7 @@ class LogSettings:
     """Table ``[log]``."""
 
     level: str
+    record: str
 
 
 @dataclass(frozen=True, slots=True)

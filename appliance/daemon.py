@@ -19,7 +19,7 @@ from appliance.audio.earcons import Earcon, earcon, tick
 from appliance.audio.format import frames_from_ms, frames_from_s, s_from_frames
 from appliance.audio.frames import FRAME
 from appliance.audio.gate import EARLIEST_S
-from appliance.audio.host_process import GATHER_S
+from appliance.audio.host_process import GATHER_S, MakesHost, SoundHost
 from appliance.audio.microphone import Microphone, MicrophoneClosed, MicrophoneEvent, MicrophoneLost, MicrophoneOpened
 from appliance.audio.player import Player
 from appliance.audio.ring import Ring
@@ -47,6 +47,7 @@ from appliance.part_settings import link_settings, restraint_settings, retry_tim
 from appliance.parts import Parts, Times
 from appliance.realtime.events import Dialect
 from appliance.realtime.policy import Policy
+from appliance.realtime.record import Entry, Record, unrecorded
 from appliance.reports import Reports
 from appliance.sounds import Sounds
 from appliance.turn import vocabulary as v
@@ -54,6 +55,7 @@ from appliance.turn.allowance import Allowance
 from appliance.turn.lights import Conditions
 from appliance.turn.machine import Machine
 from appliance.turns import Turns
+from appliance.wire_record import WireRecord
 
 log = logging.getLogger(__name__)
 
@@ -74,8 +76,16 @@ class Daemon:
     Public attributes are for the commands that watch a box, and for tests.
     """
 
-    def __init__(self, config: Config, *, credential: Callable[[], Awaitable[str]] | None = None) -> None:
-        """``credential`` replaces the configured key (the demo's own service takes any)."""
+    def __init__(
+        self,
+        config: Config,
+        *,
+        credential: Callable[[], Awaitable[str]] | None = None,
+        sound_host: MakesHost = SoundHost,
+        record: Record = unrecorded,
+    ) -> None:
+        """``credential`` replaces the configured key (the demo's own service takes any). ``sound_host`` stands in for
+        the processes that touch a card; ``record`` is told what ``log.record`` would be."""
         self.config = config
         talk, speaker = config.talk, config.speaker
         idle_s = (talk.pre_roll_ms + RING_SLACK_MS) / 1000 + (GATE_LATE_S if talk.mode == "open" else 0.0)
@@ -86,10 +96,12 @@ class Daemon:
         self._volume_file = VolumeFile()
         volume = self._volume_file.read(speaker.volume, speaker.volume_min, speaker.volume_max)
         self.player = Player(speaker.prebuffer_ms, speaker.reply_buffer_s, volume)
-        self.microphone = Microphone(config.microphone, self.ring, self._on_microphone)
-        self.speaker = Speaker(speaker, self.player, self._on_speaker)
+        self.microphone = Microphone(config.microphone, self.ring, self._on_microphone, host=sound_host)
+        self.speaker = Speaker(speaker, self.player, self._on_speaker, host=sound_host)
         self.tools = tools.Tools(self._offered_tools())
         self._habits_file = HabitsFile(config.service.url, Dialect(config.service.dialect))
+        self.wire_record = WireRecord(config.log.record)
+        self._also_record = record
         self.link = Link(
             link_settings(config),
             session_settings(config, self.tools),
@@ -100,6 +112,8 @@ class Daemon:
             Policy(retry_times(config)),
             credential_stamp=self._credential_stamp,
             habits=self._habits_file.habits,
+            is_synchronised=wall_clock.is_synchronised,
+            record=self._note,
         )
         self.ledger = Ledger(Allowance(config.limits.audio_s_per_hour), Transcripts(config.transcripts))
         # A press that bounces is judged up to two debounce times late.
@@ -173,6 +187,7 @@ class Daemon:
                 light.cancel()
         finally:
             self.turns.close()
+            self.wire_record.close()
             self.buttons.close()
             self.face.close()
             self.panel.close()
@@ -315,6 +330,10 @@ class Daemon:
     def _audio_sent(self) -> None:
         self.turns.audio_sent()
 
+    def _note(self, what: Entry) -> None:
+        self.wire_record.note(what)
+        self._also_record(what)
+
     def _on_link(self, event: LinkEvent) -> None:
         self.reports.on_link(event)
         if isinstance(event, Entered):
@@ -366,7 +385,11 @@ class Daemon:
 
     def status(self) -> dict[str, Any]:
         """What ``ctl status`` shows: plain values, no secrets, nothing that was said."""
-        return {**self.face.status(), "key_fault": self.keys.trouble or None}
+        return {
+            **self.face.status(),
+            "key_fault": self.keys.trouble or None,
+            "recorded_to": self.wire_record.path or None,
+        }
 
     def history(self) -> Mapping[str, Any]:
         """What ``ctl history`` shows: nothing that was said."""
@@ -380,6 +403,11 @@ class Daemon:
     def retry(self) -> None:
         """``ctl retry``: one attempt to connect now, whatever the backoff says."""
         self.link.retry()
+
+    def record(self, wanted: bool) -> None:
+        """``ctl record``: the wire is recorded from now on, or no more. Raises UnavailableError if it cannot be."""
+        self.wire_record.switch(wanted)
+        log.info("the wire is %s", f"recorded to {self.wire_record.path}" if wanted else "no longer recorded")
 
     def tone(self) -> None:
         """``doctor`` asks a person whether the speaker is heard. Raises UnavailableError if there is none."""

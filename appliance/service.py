@@ -57,6 +57,8 @@ class Service:
         self._stopping = False
         self._muted = False
         """By the control socket, carried over to the next box; the switch speaks for itself."""
+        self._recorded = False
+        """The same of ``ctl record on``."""
         self._change: asyncio.Task[None] | None = None
         """Applies a new configuration when the turn is over; None: none waits."""
         self.memory: Memory | None = None
@@ -125,6 +127,7 @@ class Service:
                 await self.memory.worked()
         else:
             self._muted = CONTROL_SOCKET in daemon.buttons.muted_by
+            self._recorded = daemon.wire_record.is_switched_on
             daemon.stop()
 
     async def _one_box(self) -> None:
@@ -135,6 +138,8 @@ class Service:
             self.memory.attach(daemon)
         if self._muted:
             daemon.mute(True)
+        if self._recorded:
+            daemon.record(True)
         daemon.look_for_key()
         text = notify.StatusText(self._notifications, daemon.face.words)
         daemon.listeners.append(lambda _: text.changed())

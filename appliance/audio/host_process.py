@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NoReturn, Protocol
 
 from . import wire
@@ -81,6 +81,30 @@ class Owner(Protocol):
 
     def fetched(self) -> None:
         """That was all for now: what was received can be dealt with together."""
+
+
+class Host(Protocol):
+    """What microphone and speaker need of a sound host; ``SoundHost`` says what each does."""
+
+    gathers: bool
+
+    @property
+    def due_s(self) -> float | None: ...
+
+    @property
+    def process_id(self) -> int | None: ...
+
+    def send(self, message: wire.Samples | wire.Flush) -> None: ...
+
+    def pause(self) -> None: ...
+
+    def resume(self) -> None: ...
+
+    async def run(self) -> NoReturn: ...
+
+
+MakesHost = Callable[[Direction, wire.Open, Owner, Mapping[str, str] | None], Host]
+"""``SoundHost``, or what stands in its place where no card is."""
 
 
 class SoundHost:

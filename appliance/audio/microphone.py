@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from . import wire
 from .format import SAMPLE_BYTES, WIRE_HZ, frames_from_ms
-from .host_process import SoundHost
+from .host_process import MakesHost, SoundHost
 from .levels import SILENCE_DBFS, audible_dbfs
 from .resample import Resampler, to_mono
 from .ring import Ring
@@ -106,6 +106,7 @@ class Microphone:
         ring: Ring,
         on_event: Callable[[MicrophoneEvent], None],
         environment: Mapping[str, str] | None = None,
+        host: MakesHost = SoundHost,
     ) -> None:
         channel = settings.channel
         self._channel: int | Literal["mix"] = "mix" if isinstance(channel, str) else channel
@@ -118,7 +119,7 @@ class Microphone:
             settings.period_ms,
             settings.capture_percent,
         )
-        self._host = SoundHost("capture", request, self, environment)
+        self._host = host("capture", request, self, environment)
         self._resampler = Resampler(WIRE_HZ, WIRE_HZ)
         self._fetched: list[bytes] = []
         """PCM of blocks that follow each other without a gap and are not yet in the ring."""

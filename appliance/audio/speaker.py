@@ -15,7 +15,7 @@ import numpy as np
 
 from . import player, wire
 from .format import WIRE_HZ, frames_from_ms
-from .host_process import SoundHost
+from .host_process import MakesHost, SoundHost
 from .output_queue import FADE_S
 from .player import Player
 from .resample import Resampler
@@ -118,12 +118,13 @@ class Speaker:
         player: Player,
         on_event: Callable[[SpeakerEvent], None],
         environment: Mapping[str, str] | None = None,
+        host: MakesHost = SoundHost,
     ) -> None:
         self._queue_ms = settings.queue_ms
         self._player = player
         self._on_event = on_event
         request = wire.Open(settings.device, settings.rate_hz, 0, settings.period_ms, settings.mixer_percent)
-        self._host = SoundHost("playback", request, self, environment)
+        self._host = host("playback", request, self, environment)
         self._resampler = Resampler(WIRE_HZ, WIRE_HZ)
         self._tail = False
         """The resampler holds the end of what it was given."""

@@ -12,6 +12,8 @@ stop      end the reply and the turn
 retry     try to connect now
 mute      switch the microphone off: nothing can be heard until unmute, or until the daemon starts again
 unmute    and on again, unless the switch on the box keeps it off
+record on, off  the shape of every message of the wire, no word and no audio, is kept in the file that status names as
+          recorded_to; until the daemon starts again (for good: log.record)
 volume N  how loud the voice is, 0 to 100; within speaker.volume_min and volume_max, and kept over a restart
 """
 
@@ -43,6 +45,7 @@ COMMANDS: Final = (
     "mute",
     "unmute",
     "volume",
+    "record",
 )
 
 ANSWER_TIMEOUT_S: Final = 5.0
@@ -53,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What to do, and how to say it."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("what", choices=COMMANDS)
-    parser.add_argument("percent", nargs="?", type=int, help="of volume: 0 to 100")
+    parser.add_argument("value", nargs="?", metavar="VALUE", help="of volume: 0 to 100; of record: on or off")
     parser.add_argument("--captions", action="store_true", help="watch what is said, too (needs control.captions)")
     parser.add_argument("--socket", metavar="PATH", help="instead of the one that the configuration names")
     parser.add_argument("--json", action="store_true", help="the daemon's own lines, for programs")
@@ -63,8 +66,7 @@ def run(args: argparse.Namespace) -> int:
     """Ask, print what comes; 0. Raises UnavailableError if there is no daemon, or it refuses, and UsageError."""
     if args.captions and args.what != "watch":
         raise UsageError("--captions goes with watch")
-    if (args.what == "volume") is (args.percent is None):
-        raise UsageError("a number from 0 to 100 goes with volume, and with nothing else")
+    request = _request(args)
     if args.what == "history":
         data = _history(args)
         print("\n".join([recalled.as_json(data)] if args.json else recalled.lines(data)))
@@ -73,9 +75,6 @@ def run(args: argparse.Namespace) -> int:
     if args.what == "idle":
         _wait_for_idle(path)
         return 0
-    request = {"command": args.what, **({"captions": True} if args.captions else {})}
-    if args.percent is not None:
-        request["percent"] = args.percent
     with contextlib.closing(_lines(path, request, endless=args.what == "watch")) as lines:
         for line in lines:
             message = json.loads(line)
@@ -86,6 +85,23 @@ def run(args: argparse.Namespace) -> int:
                 # Over a pipe, too, a line is there when it happens.
                 print(text, flush=True)
     return 0
+
+
+def _request(args: argparse.Namespace) -> dict[str, Any]:
+    """What is sent to the daemon. Raises UsageError for a value that does not go with the command."""
+    request = {"command": args.what, **({"captions": True} if args.captions else {})}
+    match args.what, args.value:
+        case "volume", str(percent) if percent.isdecimal() and percent.isascii():
+            return {**request, "percent": int(percent)}
+        case "volume", _:
+            raise UsageError("volume takes a number from 0 to 100")
+        case "record", ("on" | "off") as wanted:
+            return {**request, "on": wanted == "on"}
+        case "record", _:
+            raise UsageError("record takes on or off")
+        case _, None:
+            return request
+    raise UsageError(f"{args.what} takes no value")
 
 
 def _socket_path(args: argparse.Namespace) -> str:

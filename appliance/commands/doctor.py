@@ -2,7 +2,8 @@
 
 It opens one session with the service (one connection, no audio), asks for a word into the microphone, plays a few
 tones, waits for a press and walks through the light. With the daemon running all of that goes through its control
-socket, and the daemon is as before afterwards.
+socket, and the daemon is as before afterwards. Last, if somebody says yes to it, the service is asked one recorded
+question (voice-appliance rehearse shows more of that).
 
 Ends with 0 when nothing is wrong, 1 when something could be better, 2 when something does not work.
 """
@@ -22,7 +23,7 @@ from pathlib import Path
 from typing import Any, Final, TextIO
 
 from appliance.commands.checks import machine as of_machine
-from appliance.commands.checks import panel, paths, running, service, setup, sound
+from appliance.commands.checks import panel, paths, rehearsal, running, service, setup, sound
 from appliance.commands.checks.finding import Finding, Verdict, exit_code, skipped
 from appliance.commands.checks.machine import Machine
 from appliance.commands.checks.running import RunningBox
@@ -169,8 +170,10 @@ class Doctor:
         self.settings, found = setup.configuration(self.path)
         for finding in found:
             yield finding
+        reached = False
         if self.settings is not None:
             async for finding in self._box(self.settings, unit):
+                reached = reached or (finding.name == service.SESSION and finding.verdict is Verdict.OK)
                 yield finding
         else:
             yield await of_machine.clock(self.machine)
@@ -180,6 +183,8 @@ class Doctor:
         yield of_machine.usb(self.machine)
         yield await of_machine.voltage(self.machine)
         yield of_machine.journal(self.machine)
+        if self.settings is not None and reached:
+            yield await self._rehearsal(self.settings)
 
     async def _box(self, settings: Config, unit: of_machine.Unit) -> AsyncIterator[Finding]:
         """What needs a configuration."""
@@ -289,6 +294,19 @@ class Doctor:
             return await setup.credential(settings.credentials, self.system_key)
 
         return await service.session(link_settings(settings), wanted, credential)
+
+    async def _rehearsal(self, settings: Config) -> Finding:
+        """One question and its answer, if somebody wants to spend the credits."""
+        answer = await self.person.yes(
+            "Ask the service one recorded question, as a person would? It costs some seconds of credits."
+        )
+        if not answer:
+            return skipped(rehearsal.REHEARSAL, "nobody has asked for it: it costs credits", "voice-appliance rehearse")
+
+        async def credential() -> str:
+            return await setup.credential(settings.credentials, self.system_key)
+
+        return rehearsal.judged(await rehearsal.rehearse(self.path, credential))
 
     async def _microphone(self, settings: Config) -> AsyncIterator[Finding]:
         async with sound.open_microphone(settings.microphone) as (microphone, reason):

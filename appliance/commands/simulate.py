@@ -37,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--fields", choices=["lean", "openai"], default="lean", help="what events carry: the page's fields, or OpenAI's"
     )
+    parser.add_argument("--replay", type=Path, metavar="FILE", help="as the service behaved that this record is of")
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     names = textwrap.fill(", ".join(catalog.names()), 78, break_on_hyphens=False)
     parser.epilog = f"readings:\n{textwrap.indent(names, '  ')}"
@@ -51,8 +52,11 @@ def run(args: argparse.Namespace) -> int:
         return 0
     if not 0 <= args.port <= LAST_PORT:
         raise UsageError(f"--port must be from 0 to {LAST_PORT}, not {args.port}")
+    if args.replay and (args.scenario or args.mode or args.parrot or args.key):
+        raise UsageError("--replay is the whole behaviour; only --port goes with it")
     # Here, so that `simulate --help` does not load numpy and websockets.
-    from appliance.simulator import scenario_file
+    from appliance.simulator import scenario_file, script
+    from appliance.simulator.replay import Replay
     from appliance.simulator.service import Service
     from appliance.simulator.settings import ServiceSettings
     from appliance.simulator.shape import Fields
@@ -69,12 +73,14 @@ def run(args: argparse.Namespace) -> int:
     )
     scenario = scenario_file.load(args.scenario) if args.scenario else None
 
+    played = script.load(args.replay) if args.replay else None
+
     async def serve() -> None:
         stop = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         try:
-            async with Service(settings, scenario) as service:
+            async with Replay(played, args.port) if played else Service(settings, scenario) as service:
                 print(f"listening on {service.url}; Ctrl-C ends it", flush=True)
                 await stop.wait()
         except OSError as error:

@@ -13,6 +13,7 @@ each is answered by one line, in order::
     {"command": "mute"}                       {"ok": true}      the microphone is closed
     {"command": "unmute"}                     {"ok": true}      and opened, unless the switch on the box keeps it closed
     {"command": "volume", "percent": 60}      {"ok": true}      kept within the owner's bounds, and over a restart
+    {"command": "record", "on": true}         {"ok": true}      the shape of every message is kept in a file; or no more
     {"command": "tone"}                       {"ok": true}      a few short tones, to hear whether the speaker works
     {"command": "hang-up"}                    {"ok": true}      the session ends, unless somebody is talking
     {"command": "watch"}                      {"ok": true, "status": {…}}, then events for as long as the client reads
@@ -101,6 +102,9 @@ class Handler(Protocol):
 
     def set_volume(self, percent: int) -> None:
         """0 to 100; what is out of the owner's bounds becomes the nearest that is not."""
+
+    def record(self, wanted: bool) -> None:
+        """Keep the shape of every message of the wire, or no more. Raises ApplianceError if it cannot be kept."""
 
     def tone(self) -> None:
         """Let the speaker be heard. Raises ApplianceError if there is none."""
@@ -261,6 +265,8 @@ class ControlServer:
         try:
             if command == "volume":
                 return self._set_volume(request.get("percent"))
+            if command == "record":
+                return self._record(request.get("on"))
             return self._carry_out(command, request.get("captions") is True, writer)
         except ApplianceError as error:
             return _refusal(str(error))
@@ -273,6 +279,12 @@ class ControlServer:
         if type(percent) is not int or not 0 <= percent <= 100:
             return _refusal('"percent" is a whole number from 0 to 100')
         self._handler.set_volume(percent)
+        return _line({"ok": True})
+
+    def _record(self, wanted: object) -> bytes:
+        if not isinstance(wanted, bool):
+            return _refusal('"on" is true or false')
+        self._handler.record(wanted)
         return _line({"ok": True})
 
     def _carry_out(self, command: str, captions: bool, writer: asyncio.StreamWriter) -> bytes:
@@ -291,7 +303,7 @@ class ControlServer:
                 return answer
         action = self._actions.get(command)
         if action is None:
-            known = ("status", "history", "watch", "volume", *self._actions)
+            known = ("status", "history", "watch", "volume", "record", *self._actions)
             return _refusal(f"unknown command; there are: {', '.join(known)}")
         if command in ("press", "tap", "unmute"):
             user = _user_id(writer)

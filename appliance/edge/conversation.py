@@ -18,6 +18,7 @@ from appliance.errors import ProtocolError
 from appliance.outside import one_line
 from appliance.realtime import codec, events
 from appliance.realtime.opening import CLOSE_AFTER_ERROR_S
+from appliance.realtime.record import Message, Record, unrecorded
 from appliance.realtime.retry import Failure, What
 from appliance.realtime.session import Outcome, Ready, Refused, Send, ServiceSaid, Session
 
@@ -74,7 +75,13 @@ class Conversation:
     """See the module's text. ``session`` holds the protocol's rules, ``ready_s`` when settings were in force."""
 
     def __init__(
-        self, connection: ClientConnection, session: Session, settings: LinkSettings, demand: Demand, supply: Supply
+        self,
+        connection: ClientConnection,
+        session: Session,
+        settings: LinkSettings,
+        demand: Demand,
+        supply: Supply,
+        record: Record = unrecorded,
     ) -> None:
         self._connection = connection
         self.session = session
@@ -82,6 +89,7 @@ class Conversation:
         self._settings = settings
         self._demand = demand
         self._supply = supply
+        self._record = record
         self._outbox: deque[events.ClientEvent] = deque()
         self._writable = asyncio.Event()
         self._close_reason: str | None = None
@@ -139,6 +147,7 @@ class Conversation:
             while True:
                 message = await self._connection.recv()
                 self._received_s = _now_s()
+                self._record(Message("<", message))
                 try:
                     event = codec.decode(message)
                 except ProtocolError as fault:
@@ -153,7 +162,7 @@ class Conversation:
                     # What time brings about next may have moved.
                     self._writable.set()
         except ConnectionClosed as closed:
-            failure = close_failure(closed)
+            failure = close_failure(closed, self._connection)
             if failure.what is What.CLOSED and self.session.broke(failure.code):
                 failure = Failure(What.DIALECT, failure.code, failure.text)
             raise SessionOver(failure) from None
@@ -241,9 +250,11 @@ class Conversation:
 
     async def _send(self, event: events.ClientEvent) -> None:
         _log_event(">", event)
+        message = codec.encode(event)
+        self._record(Message(">", message))
         try:
             async with asyncio.timeout(self._settings.send_timeout_s):
-                await self._connection.send(codec.encode(event))
+                await self._connection.send(message)
         except TimeoutError:
             # Only an abort frees a connection whose write buffer is full; close() would wait behind it.
             self._connection.transport.abort()

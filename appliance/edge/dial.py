@@ -12,12 +12,13 @@ import logging
 import struct
 import termios
 import time
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from appliance.errors import TrustError
 from appliance.realtime.events import Dialect
+from appliance.realtime.record import Closed
 from appliance.realtime.retry import Failure, What
 from appliance.sandbox import hint
 
@@ -30,13 +31,33 @@ if TYPE_CHECKING:
 EARLIEST_S: Final = 1_795_219_200
 """21 November 2026, when this was written: a clock that says an earlier time is wrong."""
 
+HEAD_START_S: Final = 0.25
+"""What an address gets before the next of the same name is tried beside it (RFC 8305, section 5: 250 ms). An IPv6 route
+that leads nowhere is common, and would eat the whole deadline of every attempt."""
+
 TRUST_S: Final = 86_400.0
 """The authorities' certificates are read so often at most: 30 ms here for each of Debian's bundle, ten times that on a
 Pi Zero, and every question may need a connection. Once a day finds what an update has brought to a box that runs for
 years."""
 
+NETWORK_TABLES: Final = "/proc/net"
+
 RETRY_AFTER_LIMIT_S: Final = 3600.0
 """The longest wish of a service that is obeyed: a slip of a digit must not silence a box for a year."""
+
+
+ABNORMAL: Final = 1006
+"""The close code of a connection that ended without a close frame (RFC 6455, section 7.1.5)."""
+
+BY_THE_RULES: Final = range(80, 93)
+"""What OpenSSL finds with X509_V_FLAG_X509_STRICT alone: from X509_V_ERR_PATHLEN_INVALID_FOR_NON_CA to
+X509_V_ERR_CA_CERT_MISSING_KEY_USAGE."""
+
+PLAIN_TEXT: Final = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST")
+"""What OpenSSL (to 3.1, and from 3.2 on) calls an answer in plain HTTP where TLS was to begin."""
+
+ILLEGAL_CLOSE_CODE: Final = "invalid status code"
+"""The library's words, which are all that it tells of such a frame (websockets 15.0.1 to 17)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,18 +94,23 @@ def _has_network() -> bool:
     Read from the kernel's tables, /proc/net/route and /proc/net/ipv6_route (proc(5)); asks nobody. True where they
     cannot be read: then the failure speaks for itself.
     """
-    try:
-        with open("/proc/net/route", encoding="ascii") as table:
-            rows = [line.split() for line in table][1:]
-        with open("/proc/net/ipv6_route", encoding="ascii") as table:
-            rows6 = [line.split() for line in table]
-    except OSError:
+    rows, rows6 = _table("route"), _table("ipv6_route")
+    if rows is None and rows6 is None:
         return True
-    # Columns: destination 1 and mask 7 of IPv4; destination 0, prefix length 1 and device 9 of IPv6. An unreachable
-    # default route of IPv6 stands on lo.
-    return any(row[1] == row[7] == "00000000" for row in rows) or any(
-        set(row[0]) == {"0"} and row[1] == "00" and row[9] != "lo" for row in rows6
+    # A kernel may be without one of the two families (ipv6.disable=1). Columns: destination 1 and mask 7 of IPv4;
+    # destination 0, prefix length 1 and device 9 of IPv6. An unreachable default route of IPv6 stands on lo.
+    return any(row[1] == row[7] == "00000000" for row in (rows or [])[1:]) or any(
+        set(row[0]) == {"0"} and row[1] == "00" and row[9] != "lo" for row in rows6 or []
     )
+
+
+def _table(name: str) -> list[list[str]] | None:
+    """The rows of one of the kernel's tables; None if it has no such table."""
+    try:
+        with open(f"{NETWORK_TABLES}/{name}", encoding="ascii") as table:
+            return [line.split() for line in table]
+    except OSError:
+        return None
 
 
 def trust(settings: LinkSettings) -> ssl.SSLContext:
@@ -162,6 +188,7 @@ class Dialer:
                 proxy=settings.proxy or None,
                 logger=_library_log(),
                 ssl=self._trust,
+                happy_eyeballs_delay=HEAD_START_S,
             )
         except ssl.SSLCertVerificationError:
             # Perhaps it is to be trusted by what an update has brought since.
@@ -196,17 +223,30 @@ def unacknowledged_bytes(connection: ClientConnection) -> int:
     return queued + transport.get_write_buffer_size()
 
 
-def connect_failure(error: Exception, settings: LinkSettings) -> Failure | None:
+async def connect_failure(
+    error: Exception, settings: LinkSettings, is_synchronised: Callable[[], Awaitable[bool]]
+) -> Failure | None:
     """What a failed handshake was; None for an exception that is a fault of ours and must be seen.
 
     Three causes are told apart without asking anybody: no link or address, no internet, service unreachable.
+    ``is_synchronised``: something has set the clock; asked only where the time decides what a failure was.
     """
     failure = _handshake_failure(error)
     out_of_reach = failure is not None and failure.what in (What.UNREACHABLE, What.NAME, What.TIMEOUT)
     if out_of_reach and not _leads_to_this_machine(settings.url) and not _has_network():
         return Failure(What.NO_NETWORK, text="no link or no address")
-    if failure is not None and failure.what is What.CERTIFICATE_TIME and time.time() < EARLIEST_S:
-        return Failure(What.CLOCK, text=f"it says {time.strftime('%Y-%m-%d')}")
+    if failure is None or failure.what not in (What.CERTIFICATE_TIME, What.NAME) or isinstance(error, UnicodeError):
+        return failure
+    is_past = time.time() < EARLIEST_S
+    is_right = not is_past and await is_synchronised()
+    today = f"it says {time.strftime('%Y-%m-%d')}"
+    match failure.what:
+        case What.NAME if not is_right and not _leads_to_this_machine(settings.url) and not settings.proxy:
+            return Failure(What.NAME_CLOCK_UNSET, text=f"{failure.text}; {today}")
+        case What.CERTIFICATE_TIME if is_past:
+            return Failure(What.CLOCK, text=today)
+        case What.CERTIFICATE_TIME if is_right:
+            return Failure(What.CERTIFICATE_DATES, text=failure.text)
     return failure
 
 
@@ -241,9 +281,9 @@ def _handshake_failure(error: Exception) -> Failure | None:
         case InvalidHandshake():
             return Failure(What.PROTOCOL, text=type(error).__name__)
         case ssl.SSLCertVerificationError():
-            # 9 and 10: OpenSSL's X509_V_ERR_CERT_NOT_YET_VALID and X509_V_ERR_CERT_HAS_EXPIRED.
-            time_is_off = error.verify_code in (9, 10)
-            return Failure(What.CERTIFICATE_TIME if time_is_off else What.CERTIFICATE_ISSUER, text=error.verify_message)
+            return Failure(_certificate_fault(error.verify_code), text=error.verify_message)
+        case ssl.SSLError() if getattr(error, "reason", None) in PLAIN_TEXT:
+            return Failure(What.NOT_TLS)
         case ssl.SSLError():
             return Failure(What.TLS, text=getattr(error, "reason", None) or "")
         case socket.gaierror():
@@ -257,6 +297,16 @@ def _handshake_failure(error: Exception) -> Failure | None:
             return None
 
 
+def _certificate_fault(verify_code: int) -> What:
+    """What OpenSSL's number (x509_vfy.h) says of a certificate that it refused."""
+    if verify_code in (9, 10):
+        # X509_V_ERR_CERT_NOT_YET_VALID and X509_V_ERR_CERT_HAS_EXPIRED.
+        return What.CERTIFICATE_TIME
+    if verify_code in BY_THE_RULES:
+        return What.CERTIFICATE_FORM
+    return What.CERTIFICATE_ISSUER
+
+
 def _retry_after_s(wishes: Iterable[str]) -> float | None:
     """The seconds of the ``Retry-After`` headers: whoever stands between box and service may add one, and the longest
     counts. None if absent or a date, which a box with a wrong clock cannot use."""
@@ -265,11 +315,33 @@ def _retry_after_s(wishes: Iterable[str]) -> float | None:
     return None if longest_s is None else min(longest_s, RETRY_AFTER_LIMIT_S)
 
 
-def close_failure(closed: ConnectionClosed) -> Failure:
+def how_it_closed(connection: ClientConnection) -> Closed:
+    """For the record: what became of a connection that is over."""
+    protocol = connection.protocol
+    sent, received = protocol.close_sent, protocol.close_rcvd
+    if received is not None and (sent is None or protocol.close_rcvd_then_sent):
+        return Closed("service", received.code, len(received.reason))
+    if sent is not None and sent.code != ABNORMAL:
+        return Closed("box", sent.code, len(sent.reason))
+    return Closed("line", ABNORMAL, 0)
+
+
+def close_failure(closed: ConnectionClosed, connection: ClientConnection) -> Failure:
     """What the end of an open connection was. Any code counts: the library calls 1000, 1001 and 1005 fine, we do
     not."""
+    from websockets.exceptions import PayloadTooBig, ProtocolError
+
     if closed.rcvd is not None:
         return Failure(What.CLOSED, closed.rcvd.code, closed.rcvd.reason)
-    if closed.sent is not None and closed.sent.code != 1000:
-        return Failure(What.PROTOCOL, closed.sent.code, closed.sent.reason)
-    return Failure(What.CLOSED, 1006)
+    if closed.sent is None or closed.sent.code == 1000:
+        return Failure(What.CLOSED, ABNORMAL)
+    # The library has ended it: it could not read what came. Under TLS that came from the service and from nobody else.
+    match connection.protocol.parser_exc:
+        case UnicodeDecodeError():
+            # Of a text message it is no fault of the parser, but of whoever receives it.
+            return Failure(What.CLOSE_FRAME, text="its reason is not UTF-8")
+        case ProtocolError() as broken if str(broken) == ILLEGAL_CLOSE_CODE:
+            return Failure(What.CLOSE_FRAME, text="its code is none that may be sent")
+        case PayloadTooBig():
+            return Failure(What.TOO_LARGE)
+    return Failure(What.RULES, closed.sent.code, closed.sent.reason)

@@ -26,13 +26,15 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
+from urllib.parse import urlsplit
 
 from appliance.edge.conversation import Conversation, Demand, SessionOver, Supply
-from appliance.edge.dial import Dialer, LinkSettings, connect_failure
+from appliance.edge.dial import Dialer, LinkSettings, connect_failure, how_it_closed
 from appliance.errors import CredentialError, TokenError, TrustError
 from appliance.realtime import events
 from appliance.realtime.opening import CONFIRM_S, Habits
 from appliance.realtime.policy import Decision, Policy
+from appliance.realtime.record import Attempt, Connected, Record, unrecorded
 from appliance.realtime.retry import Class, Failure, Verdict, What
 from appliance.realtime.session import Outcome, Ready, Session
 
@@ -101,6 +103,11 @@ class Entered:
 LinkEvent = Opened | Lost | Failed | Closed | Entered | Outcome
 
 
+async def _unknown() -> bool:
+    """Whether the clock has been set, of a link that nobody tells."""
+    return False
+
+
 class Link:
     """See the module's text. ``state``, ``policy`` and ``habits`` may be read by anyone."""
 
@@ -116,11 +123,15 @@ class Link:
         credential_stamp: Callable[[], object] = lambda: None,
         jitter: Callable[[], float] = random.random,
         habits: Habits | None = None,
+        is_synchronised: Callable[[], Awaitable[bool]] = _unknown,
+        record: Record = unrecorded,
     ) -> None:
         """``credential`` gives the key, or raises CredentialError. ``next_audio`` gives int16 mono PCM at 24 kHz that
         is due now, or None; it is asked again after ``kick()``. ``audio_sent`` is called when all it gave has been
         written. ``credential_stamp`` gives a value that changes when the key's source does. ``jitter`` is uniform in
         [0, 1). ``habits``: what is known of the service's way with settings, and kept there; None: nothing yet.
+        ``is_synchronised``: something has set the wall clock; False also if nobody can tell. ``record`` is told
+        of every attempt, every message and every end.
         """
         self._settings = settings
         self._dialer = Dialer(settings)
@@ -129,6 +140,8 @@ class Link:
         self._credential = credential
         self._on_event = on_event
         self._jitter = jitter
+        self._is_synchronised = is_synchronised
+        self._record = record
         self.state = LinkState.CLOSED
         self.policy = policy
         self._credential_stamp = credential_stamp
@@ -330,6 +343,10 @@ class Link:
     def _now_s(self) -> float:
         return asyncio.get_running_loop().time()
 
+    @property
+    def _host(self) -> str:
+        return urlsplit(self._settings.url).hostname or ""
+
     # ------------------------------------------------------------ one session
 
     async def _one_session(self) -> SessionOver:
@@ -343,20 +360,23 @@ class Link:
         try:
             connection = await self._dialer.connect(key)
         except Exception as error:
-            if (failure := connect_failure(error, self._settings)) is None:
+            if (failure := await connect_failure(error, self._settings, self._is_synchronised)) is None:
                 raise
+            self._record(Attempt(self._host, failure.what.name, failure.code if failure.what is What.HTTP else 0))
             return SessionOver(failure)
         finally:
             del key
+        self._record(Connected(self._host, connection.response.status_code if connection.response is not None else 0))
         confirm_s = min(CONFIRM_S, self._settings.configure_timeout_s / 2)
         session = Session(self._session_settings, self.habits, confirm_s)
-        self._conversation = Conversation(connection, session, self._settings, self._demand, self._supply)
+        self._conversation = Conversation(connection, session, self._settings, self._demand, self._supply, self._record)
         try:
             # A task of its own: on Python 3.11 a TaskGroup whose child failed leaves a cancellation counted in its
             # task, and every later asyncio.timeout there would end in CancelledError.
             over = await asyncio.get_running_loop().create_task(self._conversation.run())
         finally:
             await self._conversation.hang_up()
+            self._record(how_it_closed(connection))
         if (task := asyncio.current_task()) is not None and task.cancelling():
             # The box stops in the moment in which the session ends by itself: the task group has kept only the latter.
             raise asyncio.CancelledError

@@ -34,10 +34,33 @@ _BY_CLASS: Final = {
 }
 
 _OF_THE_NETWORK: Final = frozenset(
-    {What.UNREACHABLE, What.NAME, What.TIMEOUT, What.NO_PONG, What.SEND_STUCK, What.TLS, What.PROXY, What.NO_NETWORK}
+    {
+        What.UNREACHABLE,
+        What.NAME,
+        What.NAME_CLOCK_UNSET,
+        What.TIMEOUT,
+        What.NO_PONG,
+        What.SEND_STUCK,
+        What.TLS,
+        What.PROXY,
+        What.NO_NETWORK,
+    }
 )
 """A service that is down looks the same from here as a router that has lost its line (UNREACHABLE, TIMEOUT). The router
 is by far the more frequent, and waiting does not mend it."""
+
+_FOR_AN_INSTALLER: Final = frozenset(
+    {
+        What.TOKEN,
+        What.TRUST,
+        What.CERTIFICATE_FORM,
+        What.CERTIFICATE_DATES,
+        What.TOO_LARGE,
+        What.RULES,
+        What.CLOSE_FRAME,
+    }
+)
+"""Retried, since some pass by themselves; those that last need somebody who can mend them or ask the service to."""
 
 _ABNORMAL: Final = 1006
 """The close code of a connection that broke without a word: the line, not the service."""
@@ -48,7 +71,7 @@ def of(verdict: Verdict, *, shown: bool) -> Advice:
     if verdict.class_ is not Class.TRANSIENT:
         lasting = shown and verdict.class_ in (Class.LIMIT, Class.CLOCK)
         return Advice.CALL if lasting else _BY_CLASS[verdict.class_]
-    if verdict.failure.what in (What.TOKEN, What.TRUST):
+    if verdict.failure.what in _FOR_AN_INSTALLER:
         return Advice.CALL if shown else Advice.WAIT
     if verdict.failure.what in _OF_THE_NETWORK or verdict.failure.code == _ABNORMAL:
         return Advice.CHECK

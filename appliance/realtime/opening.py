@@ -28,10 +28,10 @@ from enum import Enum
 from typing import Final, TypeAlias
 
 from appliance.errors import ProtocolError
+from appliance.outside import one_line
 
 from . import events as ev
 from .events import Dialect
-from .words import one_line
 
 CLOSE_AFTER_ERROR_S: Final = 1.0
 """How long an ``error`` event waits for the close that explains it (ruling 11)."""

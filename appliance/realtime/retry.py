@@ -46,15 +46,24 @@ class What(Enum):
     HTTP = "the service refused the connection"
     UNREACHABLE = "the service could not be reached"
     NAME = "the service's name could not be resolved"
+    NAME_CLOCK_UNSET = "the service's name could not be resolved, and the clock has not been set"
+    """Where names are signed (DNSSEC) a resolver with a wrong clock finds every signature expired, or not yet valid."""
     TIMEOUT = "the service did not answer in time"
     NO_PONG = "the connection went silent"
     SEND_STUCK = "the network took no data"
     CERTIFICATE_TIME = "the service's certificate is not valid at this box's time"
+    CERTIFICATE_DATES = "the service's certificate is out of date, and this box's clock is right"
     CERTIFICATE_ISSUER = "the service's certificate has an unknown issuer or a wrong name"
+    CERTIFICATE_FORM = "the service's certificate, or its authority's, is not made by the rules"
+    """RFC 5280's, which Python 3.13 began to insist on (VERIFY_X509_STRICT)."""
     TRUST = "the authorities to trust cannot be read"
     TLS = "no secure connection could be made"
+    NOT_TLS = "what answers does not speak TLS"
     PROXY = "the proxy does not let the connection through"
     PROTOCOL = "the other side does not speak the service's protocol"
+    RULES = "the service broke the WebSocket's rules"
+    CLOSE_FRAME = "the service closed the connection in a way that is not allowed"
+    TOO_LARGE = "the service sent a message larger than link.max_message_bytes"
     SERVER_ERROR = "the service had an internal error"
     NOT_CONFIGURED = "the service did not confirm the settings in time"
     SETTINGS_REFUSED = "the service refused the settings"
@@ -95,6 +104,7 @@ class Verdict:
 
 
 _TRANSIENT: Final = (Class.TRANSIENT, "trying again by itself")
+_OF_THE_SERVICE: Final = (Class.TRANSIENT, "a fault of the service, for its support; trying again by itself")
 _KEY: Final = (Class.KEY, "the key is wrong, expired or missing; put the right one into the key file")
 _ACCOUNT: Final = (Class.ACCOUNT, "the account has no credits; top it up, the box notices by itself")
 _LIMIT: Final = (Class.LIMIT, "too many connections for the plan; close another box or program, or upgrade the plan")
@@ -102,6 +112,7 @@ _NETWORK: Final = (Class.NETWORK, "this network intercepts connections, or wants
 _CLOCK: Final = (Class.CLOCK, "the clock is wrong; waiting for time synchronisation")
 _SETTINGS: Final = (Class.SETTINGS, "check service.model, service.voice and service.instructions in the configuration")
 _ADDRESS: Final = (Class.SETTINGS, "check service.url and service.model in the configuration")
+_WEB_PAGE: Final = (Class.SETTINGS, "what answers there is no voice service; check service.url in the configuration")
 _UPDATE: Final = (Class.SETTINGS, "the service wants something else of its clients; update the box's software")
 
 _BY_CLOSE_CODE: Final = {
@@ -131,12 +142,27 @@ _BY_WHAT: Final = {
     What.TIMEOUT: (Class.TRANSIENT, "the service is down, or the network is bad; trying again by itself"),
     What.NO_PONG: _TRANSIENT,
     What.SEND_STUCK: _TRANSIENT,
+    What.NAME_CLOCK_UNSET: (
+        Class.TRANSIENT,
+        "the network has no internet; check the router; or, where names are signed (DNSSEC), set the clock: "
+        "sudo timedatectl set-time; trying again by itself",
+    ),
     What.CERTIFICATE_TIME: _CLOCK,
+    What.CERTIFICATE_DATES: (Class.TRANSIENT, "the service must renew it: tell its support; trying again by itself"),
     What.CERTIFICATE_ISSUER: _NETWORK,
+    What.CERTIFICATE_FORM: (
+        Class.TRANSIENT,
+        "make that certificate again by the rules; that of an own authority (link.ca_file) needs the extensions "
+        "basicConstraints and keyUsage, both critical; trying again by itself",
+    ),
     What.TRUST: (Class.TRANSIENT, "check link.ca_file; trying again by itself"),
     What.TLS: _TRANSIENT,
+    What.NOT_TLS: (Class.NETWORK, "this network wants a login, or the port in service.url is wrong"),
     What.PROXY: (Class.TRANSIENT, "check link.proxy; trying again by itself"),
     What.PROTOCOL: _NETWORK,
+    What.RULES: _OF_THE_SERVICE,
+    What.CLOSE_FRAME: _OF_THE_SERVICE,
+    What.TOO_LARGE: (Class.TRANSIENT, "if it means to, raise that setting; trying again by itself"),
     What.SERVER_ERROR: _TRANSIENT,
     What.NOT_CONFIGURED: _TRANSIENT,
     What.SETTINGS_REFUSED: _SETTINGS,
@@ -153,9 +179,7 @@ def classify(failure: Failure) -> Verdict:
     if failure.what is What.CLOSED:
         class_, fix = _BY_CLOSE_CODE.get(failure.code, _TRANSIENT)
     elif failure.what is What.HTTP:
-        # A redirect is never followed: it would carry the key elsewhere; in the field it is a login page.
-        redirected = 300 <= failure.code < 400
-        class_, fix = _NETWORK if redirected else _BY_STATUS.get(failure.code, _TRANSIENT)
+        class_, fix = _of_status(failure.code)
     else:
         class_, fix = _BY_WHAT[failure.what]
     happened = failure.what.value
@@ -164,6 +188,17 @@ def classify(failure: Failure) -> Verdict:
     if text := one_line(failure.text):
         happened += f', saying "{text}"' if failure.what in (What.CLOSED, What.HTTP) else f" ({text})"
     return Verdict(class_, happened, fix, failure)
+
+
+def _of_status(status: int) -> tuple[Class, str]:
+    """What an HTTP status that is not 101 means."""
+    if status < 300:
+        # Under TLS it comes from whom the address names: a web page, and no login of this network.
+        return _WEB_PAGE
+    if status < 400:
+        # Never followed: it would carry the key elsewhere; in the field it is a login page.
+        return _NETWORK
+    return _BY_STATUS.get(status, _TRANSIENT)
 
 
 def delay_s(attempt: int, first_s: float, cap_s: float, jitter: float) -> float:

@@ -59,6 +59,11 @@ class Box:
         if self.fails:
             raise UnavailableError("the switch keeps it off")
 
+    def record(self, wanted: bool) -> None:
+        self.done.append(("record", wanted))
+        if self.fails:
+            raise UnavailableError("nowhere to keep it")
+
     def tone(self) -> None:
         self.done.append(("tone",))
 
@@ -145,6 +150,21 @@ async def test_a_volume_is_a_whole_percentage(path: Path) -> None:
             refused = await client.ask({"command": "volume", "percent": wrong})
             assert refused == {"ok": False, "error": '"percent" is a whole number from 0 to 100'}
     assert box.done == [("volume", 60)]
+
+
+async def test_a_record_is_switched_on_or_off(path: Path) -> None:
+    box = Box()
+    async with serving(path, box), connected(path) as client:
+        for wanted in (True, False):
+            assert await client.ask({"command": "record", "on": wanted}) == {"ok": True}
+        for wrong in (None, 1, "on"):
+            assert await client.ask({"command": "record", "on": wrong}) == {
+                "ok": False,
+                "error": '"on" is true or false',
+            }
+        box.fails = True
+        assert await client.ask({"command": "record", "on": True}) == {"ok": False, "error": "nowhere to keep it"}
+    assert box.done == [("record", True), ("record", False), ("record", True)]
 
 
 async def test_what_the_box_refuses_is_said_and_is_no_fault(path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -447,6 +467,24 @@ async def test_ctl_drives_the_box(path: Path, capsys: pytest.CaptureFixture[str]
     assert capsys.readouterr().out == "done\n" * 4
 
 
+async def test_ctl_takes_a_value_where_one_belongs(path: Path) -> None:
+    box = Box()
+    async with serving(path, box):
+        for arguments in (("record", "on"), ("record", "off"), ("volume", "60")):
+            assert await run_ctl(path, *arguments) == 0
+        for wrong in (
+            ("record",),
+            ("record", "yes"),
+            ("volume",),
+            ("volume", "loud"),
+            ("volume", "-1"),
+            ("stop", "now"),
+        ):
+            with pytest.raises((UsageError, SystemExit)):
+                await run_ctl(path, *wrong)
+    assert box.done == [("record", True), ("record", False), ("volume", 60)]
+
+
 async def test_ctl_shows_the_status_for_people_and_for_programs(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     box = Box()
     async with serving(path, box):
@@ -469,7 +507,7 @@ async def test_ctl_finds_the_socket_that_the_configuration_names(
 ) -> None:
     written = tmp_path / "config.toml"
     written.write_text(f'[control]\nsocket = "{path}"\n')
-    args = argparse.Namespace(what="retry", captions=False, socket=None, json=False, percent=None, config=str(written))
+    args = argparse.Namespace(what="retry", captions=False, socket=None, json=False, value=None, config=str(written))
     async with serving(path, Box()):
         assert await asyncio.to_thread(ctl.run, args) == 0
     assert capsys.readouterr().out == "done\n"

@@ -28,6 +28,7 @@ from appliance.commands.checks.machine import Machine
 from appliance.commands.doctor import Doctor, Person
 from appliance.commands.virtual_card import VirtualCard
 from appliance.daemon import Daemon
+from appliance.edge import wall_clock
 from appliance.simulator.scenario import Close, Connection, Moment, Scenario, Step
 from appliance.simulator.service import Service
 from appliance.simulator.settings import ServiceSettings
@@ -158,6 +159,11 @@ def wrong_clock(bench: Bench) -> None:
         subprocess.run(("openssl", *command), check=True, capture_output=True)
     bench.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     bench.tls.load_cert_chain(certificate, key)
+
+    async def nobody_has_set_it() -> bool:
+        return False
+
+    bench.monkeypatch.setattr(wall_clock, "is_synchronised", nobody_has_set_it)
     bench.overrides["link.ca_file"] = str(certificate)
 
 
@@ -343,9 +349,9 @@ async def test_a_box_with_somebody_at_it(bench: Bench, with_daemon: bool) -> Non
             heard = recording.stop()
         assert exit_code(findings) == 0, findings
         answered = {finding.name for finding in findings if finding.verdict is Verdict.OK}
-        assert answered >= {"microphone level", "tone", "button", "light"}
+        assert answered >= {"microphone level", "tone", "button", "light", "rehearsal"}
         assert np.abs(heard.astype(np.int32)).max() > 1_000, "the tones have sounded"
-        assert len(helper.questions) == 2 and len(service.accepted) == 1
+        assert len(helper.questions) == 3 and len(service.accepted) == 2, "the last one has asked the service"
         if daemon is not None:
             assert (daemon.status()["state"], daemon.status()["link"]) == ("ready", "closed")
             assert "ready" in helper.questions[1], "what the light shows is what is asked for"

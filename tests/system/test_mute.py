@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from gpiozero import Device
 
+from appliance.audio.host_process import SoundHost
 from appliance.commands.virtual_card import VirtualCard
 from appliance.errors import UnavailableError
 from appliance.simulator.scenario import Reply, Turn, conversation
@@ -82,12 +83,14 @@ async def test_the_switch_on_the_box_wins_over_the_socket(card: VirtualCard, tmp
             switch.drive_high()
         switch.drive_low()
         await daemon.until(lambda: daemon.microphone.is_closed, 10)
-        started = daemon.microphone._host.started
+        host = daemon.microphone._host
+        assert isinstance(host, SoundHost)
+        started = host.started
         with pytest.raises(UnavailableError, match="mute switch"):
             daemon.mute(False)
         daemon.mute(True)
         switch.drive_high()
         await daemon.until(lambda: daemon.status()["muted_by"] == "control socket", 10)
-        assert daemon.microphone.is_closed and daemon.microphone._host.started == started
+        assert daemon.microphone.is_closed and host.started == started
         daemon.mute(False)
         await daemon.until(lambda: daemon.ready, 20)

@@ -14,6 +14,7 @@ from appliance.memory import Memory
 from appliance.recorder import Recorder
 from appliance.service import Service
 from appliance.turn import vocabulary as v
+from appliance.wire_record import WireRecord
 
 BASE = "[panel.button]\ngpio = 0\n[panel.leds]\nkind = 'none'\ngpio = []\n[box]\nname = 'till 3'\n[talk]\n"
 GOOD = BASE + "mode = 'hold'\n"
@@ -99,3 +100,22 @@ async def test_a_setting_that_leads_to_trouble_is_said_once(tmp_path: Path, capl
     await asyncio.wait([running])
     assert [record.getMessage()[:19] for record in caplog.records].count("service.tool_choice") == 1
     rig.box.turns.close()
+
+
+async def test_a_record_that_was_switched_on_goes_on_in_the_next_box(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))
+    rig = Rig(tmp_path)
+    rig.box.wire_record = WireRecord("")
+    rig.box.record(True)
+    rig.reload(BASE + "mode = 'tap'\n")
+    await rig.settles()
+    rig.box.turns.close()
+    running = asyncio.create_task(rig.service._one_box())
+    await asyncio.sleep(0)
+    box = rig.service.daemon
+    assert box is not None and box is not rig.box
+    assert box.status()["recorded_to"] == str(tmp_path / "wire.jsonl")
+    running.cancel()
+    await asyncio.wait([running])

@@ -2,7 +2,7 @@
 
 What it leaves out: the key (also where somebody put one into the configuration or into a journal line), passwords in
 addresses, arguments of programs, instructions to the model, and what people said (also where the owner lets the journal
-keep it).
+keep it). The record of the wire, where one is kept, is in it: it holds none of that.
 """
 
 from __future__ import annotations
@@ -34,6 +34,12 @@ HISTORY: Final = "/var/lib/voice-appliance/history.json"
 HISTORY_CHARS: Final = 16_384
 """Of its end: the newest."""
 
+RECORD: Final = "/var/lib/voice-appliance/wire.jsonl"
+"""The record of the wire, where log.record names no other place: shapes of messages, and no word that was said."""
+
+RECORD_CHARS: Final = 131_072
+"""Of its end: some ten turns. `simulate --replay` takes the report as it is."""
+
 TRANSCRIPT: Final = re.compile(r'turn \d+: the person said "')
 """Lines that ``transcripts.journal`` writes."""
 
@@ -62,10 +68,18 @@ async def report(
         "status": [] if status is None else [f"{key} = {json.dumps(value)}" for key, value in status.items()],
         "sound cards": machine.text("/proc/asound/cards").splitlines(),
         "history": machine.text(HISTORY)[-HISTORY_CHARS:].splitlines(),
+        "the wire's record": _lines_at_end(machine.text((config.log.record if config else "") or RECORD), RECORD_CHARS),
         "journal": [line for line in (journal or "").splitlines() if not TRANSCRIPT.search(line)],
     }
     text = clean(f"\n== {title}\n" + "\n".join(lines or ["nothing"]) + "\n" for title, lines in parts.items())
     return text.replace(key, "…") if key else text
+
+
+def _lines_at_end(text: str, chars: int) -> list[str]:
+    """The last whole lines that fit."""
+    if len(text) <= chars:
+        return text.splitlines()
+    return text[-chars:].partition("\n")[2].splitlines()
 
 
 def clean(texts: Iterable[str]) -> str:

@@ -10,7 +10,8 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-from appliance.edge.dial import LinkSettings, connect_failure, trust
+from appliance.edge import wall_clock
+from appliance.edge.dial import HEAD_START_S, LinkSettings, connect_failure, trust
 from appliance.edge.link import Failed, Link, LinkEvent, Lost, Opened
 from appliance.errors import TrustError
 from appliance.realtime.events import SessionSettings
@@ -65,11 +66,11 @@ async def way(settings: LinkSettings) -> list[Finding]:
             found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
             took_s = time.monotonic() - began_s
         findings.append(ok(NAME, f"{through} is {found[0][4][0]} ({_ms(took_s)})"))
-        round_trip_s = await _reach(host, port, settings.connect_timeout_s)
-        findings.append(ok(REACHABILITY, f"{through} accepts connections on port {port}"))
+        address, round_trip_s = await _reach(host, port, settings.connect_timeout_s)
+        findings.append(_reached(f"{through} accepts connections on port {port}", address, str(found[0][4][0])))
     except (OSError, UnicodeError) as error:
         # TimeoutError is an OSError; UnicodeError is what a malformed name gives.
-        return [*findings, _failed(REACHABILITY if findings else NAME, error, settings)]
+        return [*findings, await _failed(REACHABILITY if findings else NAME, error, settings)]
     if round_trip_s > SLOW_S:
         line, fix = f"{_ms(round_trip_s)}: answers will come late", "a better line; nearer to the router, or a cable"
         findings.append(warning(ROUND_TRIP, line, fix))
@@ -79,16 +80,31 @@ async def way(settings: LinkSettings) -> list[Finding]:
     return findings
 
 
-async def _reach(host: str, port: int, timeout_s: float) -> float:
-    """Seconds that the fastest of some TCP connections took: one round trip. Raises OSError."""
-    times_s = []
-    for _ in range(CONNECTIONS):
-        began_s = time.monotonic()
-        async with asyncio.timeout(timeout_s):
-            _, writer = await asyncio.open_connection(host, port)
-        times_s.append(time.monotonic() - began_s)
-        writer.transport.abort()
-    return min(times_s)
+async def _reach(host: str, port: int, timeout_s: float) -> tuple[str, float]:
+    """The address that the link would be connected by, and the seconds that the fastest of some TCP connections to it
+    took: one round trip. Raises OSError."""
+    address, _ = await _connected(host, port, timeout_s)
+    times_s = [(await _connected(address, port, timeout_s))[1] for _ in range(CONNECTIONS)]
+    return address, min(times_s)
+
+
+async def _connected(host: str, port: int, timeout_s: float) -> tuple[str, float]:
+    """The address of one TCP connection, ended at once, and the seconds that it took. Raises OSError."""
+    began_s = time.monotonic()
+    async with asyncio.timeout(timeout_s):
+        _, writer = await asyncio.open_connection(host, port, happy_eyeballs_delay=HEAD_START_S)
+    took_s = time.monotonic() - began_s
+    address: str = writer.get_extra_info("peername")[0]
+    writer.transport.abort()
+    return address, took_s
+
+
+def _reached(line: str, address: str, first: str) -> Finding:
+    """``first``: the address that the system prefers; ``address``: the one that took the connection."""
+    if address == first:
+        return ok(REACHABILITY, line)
+    advice = "mend IPv6 on the router, or switch it off there" if ":" in first else "ask whoever runs the network"
+    return ok(REACHABILITY, f"{line}, at {address}; {first} does not answer within {_ms(HEAD_START_S)}", advice)
 
 
 async def _tls(host: str, port: int, settings: LinkSettings) -> Finding:
@@ -100,9 +116,9 @@ async def _tls(host: str, port: int, settings: LinkSettings) -> Finding:
     try:
         context = await asyncio.to_thread(trust, settings)
         async with asyncio.timeout(settings.connect_timeout_s):
-            _, writer = await asyncio.open_connection(host, port, ssl=context)
+            _, writer = await asyncio.open_connection(host, port, ssl=context, happy_eyeballs_delay=HEAD_START_S)
     except (OSError, TrustError) as error:
-        return _failed(TLS, error, settings)
+        return await _failed(TLS, error, settings)
     took_s = time.monotonic() - began_s
     line = f"{_version(writer.get_extra_info('ssl_object'))}, the certificate is valid ({_ms(took_s)})"
     writer.transport.abort()
@@ -113,8 +129,8 @@ def _version(connection: ssl.SSLObject) -> str:
     return connection.version() or "secure"
 
 
-def _failed(name: str, error: Exception, settings: LinkSettings) -> Finding:
-    failure = connect_failure(error, settings)
+async def _failed(name: str, error: Exception, settings: LinkSettings) -> Finding:
+    failure = await connect_failure(error, settings, wall_clock.is_synchronised)
     assert failure is not None, "every OSError and UnicodeError is a failure of the line"
     return refused(name, classify(failure))
 
@@ -140,7 +156,16 @@ async def session(settings: LinkSettings, wanted: SessionSettings, credential: C
         if isinstance(event, Opened | Lost | Failed) and not answer.done():
             answer.set_result(event)
 
-    link = Link(settings, wanted, credential, lambda: None, lambda: None, heard, Policy(CHECK_TIMES))
+    link = Link(
+        settings,
+        wanted,
+        credential,
+        lambda: None,
+        lambda: None,
+        heard,
+        Policy(CHECK_TIMES),
+        is_synchronised=wall_clock.is_synchronised,
+    )
     began_s = loop.time()
     task = loop.create_task(link.run())
     link.retry()

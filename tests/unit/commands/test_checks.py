@@ -324,14 +324,32 @@ async def test_the_report_keeps_secrets(pi: Machine, put: Put, program: Program,
     program("journalctl", f"the key is wrong\n{said}\nno session with {KEY}")
     put("/proc/asound/cards", " 0 [Device         ]: USB-Audio - USB PnP\n")
     put("/var/lib/voice-appliance/history.json", '{"version": 1, "days": {}}')
+    put("/var/lib/voice-appliance/wire.jsonl", '{"t":0.0,"way":"=","type":"connected","host":"here","status":101}')
     text = await bundle.report(config.load(path), {"state": "ready"}, [fault("key", f"no {KEY}", "write it")], pi)
     for secret in (KEY, "hunter2", "hush", "debts", "private"):
         assert secret not in text
-    for wanted in ("-> write it", "volume = 55", "USB PnP", '"version": 1', "the key is wrong", 'state = "ready"'):
+    for wanted in (
+        "-> write it",
+        "volume = 55",
+        "USB PnP",
+        '"version": 1',
+        "the key is wrong",
+        'state = "ready"',
+        '"type":"connected"',
+    ):
         assert wanted in text
     assert len(text) < 65_536
     assert "sesame" not in await bundle.report(None, None, [fault("key", "open sesame", "")], pi, "sesame")
     assert "see above" in await bundle.report(None, None, [], pi)
+
+
+async def test_of_a_long_record_the_report_has_the_end(pi: Machine, put: Put, program: Program, tmp_path: Path) -> None:
+    put("/elsewhere.jsonl", "".join(f'{{"t":{number}}}\n' for number in range(100_000)))
+    path = tmp_path / "config.toml"
+    path.write_text("[log]\nrecord = '/elsewhere.jsonl'\n")
+    text = await bundle.report(config.load(path), None, [], pi)
+    kept = [line for line in text.splitlines() if line.startswith('{"t"')]
+    assert kept[-1] == '{"t":99999}' and 100_000 < sum(map(len, kept)) <= bundle.RECORD_CHARS
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ from appliance.realtime.retry import Class, Failure, What, classify, delay_s
         (Failure(What.HTTP, 402), Class.ACCOUNT),
         *((Failure(What.HTTP, status), Class.TRANSIENT) for status in (408, 429, 500, 502, 503, 504)),
         *((Failure(What.HTTP, status), Class.SETTINGS) for status in (400, 404, 426)),
+        (Failure(What.HTTP, 200), Class.SETTINGS),
         *((Failure(What.HTTP, status), Class.NETWORK) for status in (301, 302, 307, 308, 511)),
         *((Failure(what), Class.TRANSIENT) for what in (What.UNREACHABLE, What.NAME, What.TIMEOUT, What.NO_PONG)),
         (Failure(What.CERTIFICATE_TIME), Class.CLOCK),
