@@ -7,6 +7,7 @@ processes; the installer, who is outside, can look.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -31,6 +32,19 @@ def in_use(wanted: str, direction: Direction, cards: Sequence[Card], proc: str =
         if owners and all(owners):
             said = _described(owners[0], proc)
             return f'"{card.name}" is in use as a {NOUN[direction]} by {said}; stop that, or choose another device'
+    return ""
+
+
+def kept_from_us(number: int, name: str, direction: Direction, cards: Sequence[Card], proc: str = "/proc") -> str:
+    """One line on a card's device that could not be opened and may be opened later; ``number``: the errno.
+
+    Empty for any other reason than that somebody has it, or that we have no rights (yet: udev is a moment late).
+    """
+    if number in (errno.EBUSY, errno.EAGAIN):
+        in_use_by = in_use(name, direction, cards, proc)
+        return in_use_by or f'"{name}" is in use as a {NOUN[direction]} by another program; stop that'
+    if number in (errno.EACCES, errno.EPERM, errno.ENOENT):
+        return f'"{name}" may not be opened by this user ({os.strerror(number)}); ls -l /dev/snd shows who may'
     return ""
 
 

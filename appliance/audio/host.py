@@ -7,7 +7,7 @@ then. And nothing that the daemon does (JSON, TLS, garbage collection) can make 
 FD is one end of a SOCK_SEQPACKET pair, the messages are ``wire``'s. Threads::
 
     main     takes commands from the socket and touches no sound, so that a flush is never late
-    sound    initialises PortAudio, opens the device, then reads or writes for ever
+    sound    initialises PortAudio and opens the device under the card lock, then reads or writes for ever
     sender   gives the socket what the sound thread has to say, so that a busy daemon never makes a microphone wait
 
 It ends by ``os._exit`` alone: when the daemon's end of the socket is closed, when a device fails (after saying so), and
@@ -32,8 +32,23 @@ from appliance.errors import DeviceNotFoundError
 
 from . import card_level, wire
 from .block_clock import BlockClock, BreakCounter
-from .devices import MOST_HARDWARE_CHANNELS, Choice, Device, Direction, card_of, choose, read_cards
-from .holders import in_use
+from .card_lock import card_lock
+from .devices import (
+    MOST_HARDWARE_CHANNELS,
+    UNLISTED,
+    Card,
+    Choice,
+    Device,
+    Direction,
+    Limits,
+    Machine,
+    card_of,
+    choose,
+    completed,
+    obstacle,
+    read_devices,
+)
+from .holders import in_use, kept_from_us
 from .output_queue import OutputQueue, stereo
 
 RATES_HZ = (48_000, 44_100, 32_000, 24_000, 16_000, 96_000, 22_050, 8_000)
@@ -118,16 +133,17 @@ class Outbox:
 class Host:
     """The sound thread and what it shares with the main thread."""
 
-    def __init__(self, direction: Direction, link: socket.socket) -> None:
+    def __init__(self, direction: Direction, link: socket.socket, machine: Machine) -> None:
         self._direction = direction
         self._link = link
+        self._machine = machine
         self._outbox = Outbox(link)
         self._requests: queue.SimpleQueue[wire.Open | None] = queue.SimpleQueue()
         self._output: OutputQueue | None = None
         """None until a speaker is open."""
         self._portaudio: Any = None
-        self._listed: tuple[bytes, list[Device]] = (b"", [])
-        """``/proc/asound/cards`` and PortAudio's list at the last initialisation."""
+        self._listed: list[Device] = []
+        """PortAudio's list at the last initialisation."""
 
     def obey(self) -> NoReturn:
         """The main thread: commands, until the daemon is gone."""
@@ -156,15 +172,19 @@ class Host:
 
     def _sound(self) -> NoReturn:
         """The sound thread: answer requests until a device is open, then serve it."""
+        # Not at the top: its 30 ms (and ALSA's chatter) must not keep the parent's death from being noticed. And not
+        # under the lock, for on a slow machine it takes longer than a look.
+        import pyaudio
+
         while True:
             request = self._requests.get()
-            if request is None:
-                self._initialise()
-                self._say(wire.Listing(self._listed[1], read_cards()))
-                continue
             try:
-                choice = self._find(request.device)
-                stream, opened = self._open(request, choice)
+                with card_lock(lambda: self._say(wire.Waiting()), self._machine.nodes):
+                    if request is None:
+                        self._say(self._listing(pyaudio.PyAudio))
+                        continue
+                    choice = self._find(request, pyaudio.PyAudio)
+                    stream, opened = self._open(request, choice)
             except (DeviceNotFoundError, OSError, ValueError) as error:
                 self._say(wire.Failed(str(error)))
                 continue
@@ -178,36 +198,62 @@ class Host:
                 self._outbox.drain(1.0)
                 os._exit(1)
 
-    def _initialise(self) -> None:
-        """Let PortAudio look at the machine anew: its list is made once, at initialisation."""
-        # Not at the top: its 30 ms (and ALSA's chatter) must not keep the parent's death from being noticed.
-        import pyaudio
+    def _listing(self, portaudio: Callable[[], Any]) -> wire.Listing:
+        self._initialise(portaudio)
+        cards, kernel = self._kernel()
+        able = [*completed(self._listed, kernel, "capture"), *completed(self._listed, kernel, "playback")]
+        return wire.Listing(list(dict.fromkeys(able)), cards)
 
+    def _initialise(self, portaudio: Callable[[], Any]) -> None:
+        """Let PortAudio look at the machine anew: its list is made once, at initialisation."""
         if self._portaudio is not None:
             self._portaudio.terminate()
-        cards = _cards()
-        self._portaudio = pyaudio.PyAudio()
-        devices = []
+        self._portaudio = portaudio()
+        self._listed = []
         for number in range(self._portaudio.get_device_count()):
             info = self._portaudio.get_device_info_by_index(number)
             channels = (int(info["maxInputChannels"]), int(info["maxOutputChannels"]))
-            devices.append(Device(number, str(info["name"]), *channels, round(info["defaultSampleRate"])))
-        self._listed = (cards, devices)
+            self._listed.append(Device(number, str(info["name"]), *channels, round(info["defaultSampleRate"])))
 
-    def _find(self, selector: str) -> Choice:
-        """The device meant. Raises DeviceNotFoundError."""
-        # A plugin appears without the kernel's list changing, and a card that was in use may be free now. Only "no such
-        # card" can be said again without asking every card of the machine, which takes a Pi Zero a while.
-        if self._portaudio is not None and self._listed[0] == _cards() and _is_hardware(selector):
-            choose(selector, self._direction, self._listed[1], read_cards())
-        self._initialise()
-        try:
-            return choose(selector, self._direction, self._listed[1], read_cards())
-        except DeviceNotFoundError:
-            # PortAudio does not list what somebody else has open.
-            if holder := in_use(selector, self._direction, read_cards()):
-                raise OSError(holder) from None
-            raise
+    def _kernel(self) -> tuple[list[Card], list[Device]]:
+        """The kernel's cards and their devices now."""
+        cards = self._machine.cards()
+        return cards, read_devices(cards, self._machine.proc)
+
+    def _find(self, request: wire.Open, portaudio: Callable[[], Any]) -> Choice:
+        """The device meant. Raises DeviceNotFoundError: it is not there; OSError: it cannot be opened now."""
+        cards, kernel = self._kernel()
+        if _is_hardware(request.device):
+            # A missing or busy card is the kernel's to tell: asking PortAudio takes a Pi Zero a while each time.
+            self._choose(request, kernel, cards)
+        self._initialise(portaudio)
+        choice = self._choose(request, completed(self._listed, kernel, self._direction), cards)
+        if choice.device.number == UNLISTED:
+            raise OSError(f'"{choice.device.name}" was in use or not to be opened for a moment; it is tried again')
+        return choice
+
+    def _choose(self, request: wire.Open, devices: list[Device], cards: list[Card]) -> Choice:
+        """The one of ``devices`` that is meant, and that PortAudio lists or could be opened.
+
+        What is busy, or has no rights for us yet, is waited for, and nothing else taken in its place; what cannot be
+        used at all, such as HDMI without a screen, is left out. Raises DeviceNotFoundError, OSError.
+        """
+        limits = Limits(request.worst_rank, request.refused)
+        broken = ""
+        while True:
+            try:
+                choice = choose(request.device, self._direction, devices, cards, limits)
+            except DeviceNotFoundError:
+                if broken:
+                    raise OSError(broken) from None
+                raise
+            device = choice.device
+            if device.number != UNLISTED or not (number := obstacle(device.name, self._direction, self._machine.nodes)):
+                return choice
+            if said := kept_from_us(number, device.name, self._direction, cards, os.path.dirname(self._machine.proc)):
+                raise OSError(said)
+            broken = f'"{device.name}" cannot be opened: {os.strerror(number)}'
+            devices = [each for each in devices if each != device]
 
     def _open(self, request: wire.Open, choice: Choice) -> tuple[Any, wire.Opened]:
         """Open it in the first way it agrees to. Raises OSError: the refusals; ValueError: no such channel."""
@@ -235,7 +281,7 @@ class Host:
                     return stream, wire.Opened(device.name, choice.usb_port, choice.note, *shape)
                 self._say(wire.Trying())
                 stream.close()
-        if holder := in_use(device.name, self._direction, read_cards()):
+        if holder := in_use(device.name, self._direction, self._kernel()[0], os.path.dirname(self._machine.proc)):
             raise OSError(holder)
         said = ", ".join(f"{reason} ({hz} Hz)" for reason, hz in refusals.items())
         raise OSError(f'"{device.name}" cannot be opened: {said}')
@@ -245,7 +291,7 @@ class Host:
         if percent < 0:
             return ""
         self._say(wire.Trying())
-        card = card_of(device, read_cards())
+        card = card_of(device, self._kernel()[0])
         return card_level.set_level(None if card is None else card.number, device.name, self._direction, percent)
 
     def _periods(self, hz: int, period_ms: int) -> Iterator[int]:
@@ -308,7 +354,7 @@ class Host:
                 reported, reported_s = position, now_s
             was_silent = samples is None
 
-    def _say(self, message: wire.Opened | wire.Failed | wire.Trying | wire.Listing) -> None:
+    def _say(self, message: wire.Opened | wire.Failed | wire.Trying | wire.Waiting | wire.Listing) -> None:
         self._outbox.put(wire.pack(message))
 
 
@@ -323,15 +369,6 @@ def guarded(function: Callable[[], object]) -> Callable[[], None]:
             os._exit(70)
 
     return run
-
-
-def _cards() -> bytes:
-    """What the kernel says about its cards; changes whenever one comes or goes."""
-    try:
-        with open("/proc/asound/cards", "rb") as listing:
-            return listing.read()
-    except OSError:
-        return b""
 
 
 def _is_hardware(selector: str) -> bool:
@@ -357,14 +394,14 @@ def _live_with_parent(link: socket.socket) -> None:
         os._exit(0)
 
 
-def main(direction: Direction, descriptor: int) -> NoReturn:
+def main(direction: Direction, descriptor: int, machine: Machine = Machine()) -> NoReturn:  # noqa: B008  (a tuple)
     """Serve until the daemon is gone."""
     # The daemon decides when its hosts end: a Ctrl-C or a stop of the unit must not cut off the fade.
     for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(ignored, signal.SIG_IGN)
     link = socket.socket(fileno=descriptor)
     _live_with_parent(link)
-    guarded(Host(direction, link).obey)()
+    guarded(Host(direction, link, machine).obey)()
     os._exit(70)
 
 

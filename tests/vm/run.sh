@@ -2,6 +2,7 @@
 # run.sh SCENARIO [ARGUMENT ...]: boots the machine of build.sh, as root and bounded in time.
 #
 #   unplug [idle=4 listening=3 speaking=3]   guest.py pulls the sound cards out of this tree's daemon, card.py tries their controls
+#   cards [starts=20 named=5 boxes=3]        cards.py starts this tree's sound with the shipped configuration
 #   service DEB                              service.py installs the package and has a conversation with its service
 #
 # Exit status: 0 if everything held; 99 if the machine said nothing.
@@ -22,6 +23,11 @@ unplug)
 	cp "$here/guest.sh" "$share/run.sh"
 	echo "$*" >"$share/arguments"
 	;;
+cards)
+	cp -r "$here/../../appliance" "$here/cards.py" "$share/"
+	cp "$here/cards.sh" "$share/run.sh"
+	echo "$*" >"$share/arguments"
+	;;
 service)
 	cp "$here/service.py" "$share/"
 	cp "$1" "$share/voice-appliance.deb"
@@ -32,11 +38,11 @@ service)
 	exit 64
 	;;
 esac
-# One virtual processor: with two, one start in five dies (software emulation). Nothing is written to the image.
+# One virtual processor: with two (VM_PROCESSORS=2), one start in five dies (software emulation). Nothing is written to the image.
 # The processor's name ends in what a Pi 4's kernel adds to /proc/cpuinfo: gpiozero takes no other board's pins, and a
 # file bound over that one is not seen by a service that has a /proc of its own.
 timeout -k 5 "${VM_TIMEOUT_S:-900}" qemu-system-x86_64 \
-	-accel tcg,thread=single,tb-size=512 -machine q35 -cpu Nehalem,model-id=$'emulated\nRevision\t: c03114' -smp 1 -m 1024 \
+	-accel tcg,thread=single,tb-size=512 -machine q35 -cpu Nehalem,model-id=$'emulated\nRevision\t: c03114' -smp "${VM_PROCESSORS:-1}" -m 1024 \
 	-nographic -nodefaults -serial stdio -no-reboot -kernel "$image/vmlinuz" -initrd "$image/initramfs" \
 	-append "root=/dev/vda rw console=ttyS0 quiet panic=-1 mitigations=off audit=0 systemd.show_status=0 systemd.wants=scenario.service" \
 	-drive "file=$image/root.ext4,if=virtio,format=raw,snapshot=on" \
