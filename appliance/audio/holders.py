@@ -22,6 +22,18 @@ def in_use(wanted: str, direction: Direction, cards: Sequence[Card], proc: str =
 
     Empty if nobody does. ``proc``: where the kernel's files are.
     """
+    for card, holder in _holders(wanted, direction, cards, proc):
+        return f'"{card.name}" is in use as a {NOUN[direction]} by {holder}; stop that, or choose another device'
+    return ""
+
+
+def holder_of(name: str, direction: Direction, cards: Sequence[Card], proc: str = "/proc") -> str:
+    """The program that has the device of that name open, as far as we may see it; empty: nobody has."""
+    return next((holder for _, holder in _holders(name, direction, cards, proc)), "")
+
+
+def _holders(wanted: str, direction: Direction, cards: Sequence[Card], proc: str) -> Iterator[tuple[Card, str]]:
+    """Cards that are meant and have no free place in that direction, and who has the first."""
     hardware = HARDWARE_NAME.search(wanted)
     for card in cards:
         if hardware is None and not _meant(wanted, card):
@@ -30,9 +42,7 @@ def in_use(wanted: str, direction: Direction, cards: Sequence[Card], proc: str =
             continue
         owners = list(_owners(os.path.join(proc, "asound", f"card{card.number}"), direction, hardware and hardware[2]))
         if owners and all(owners):
-            said = _described(owners[0], proc)
-            return f'"{card.name}" is in use as a {NOUN[direction]} by {said}; stop that, or choose another device'
-    return ""
+            yield card, _described(owners[0], proc)
 
 
 def kept_from_us(number: int, name: str, direction: Direction, cards: Sequence[Card], proc: str = "/proc") -> str:

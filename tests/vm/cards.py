@@ -47,7 +47,7 @@ class Trouble(Exception):
 # ------------------------------------------------------------ as nobody: one start after the other
 
 
-async def start(device: str) -> dict[str, Any]:
+async def start(device: str, give_up_s: float) -> dict[str, Any]:
     """Until microphone and speaker are open: names, and when each was in monotonic seconds; what is missing is not."""
     from appliance import config
     from appliance.audio.microphone import Microphone, MicrophoneLost, MicrophoneOpened
@@ -74,7 +74,7 @@ async def start(device: str) -> dict[str, Any]:
     )
     tasks = [asyncio.create_task(part.run()) for part in parts]
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(GIVE_UP_S + HELD_S):
+        async with asyncio.timeout(give_up_s):
             await both.wait()
     for task in tasks:
         task.cancel()
@@ -82,9 +82,9 @@ async def start(device: str) -> dict[str, Any]:
     return found
 
 
-async def starts(count: int, device: str) -> None:
+async def starts(count: int, device: str, give_up_s: float) -> None:
     for _ in range(count):
-        print(json.dumps(await start(device)), flush=True)
+        print(json.dumps(await start(device, give_up_s)), flush=True)
 
 
 # ------------------------------------------------------------ as root: cards and rights
@@ -105,7 +105,7 @@ def as_nobody(*arguments: str, errors: Any = None) -> subprocess.Popen[str]:
 
 def ran(count: int, device: str) -> list[dict[str, Any]]:
     """So many starts with that device ("": as shipped)."""
-    with as_nobody(__file__, "start", str(count), device) as process:
+    with as_nobody(__file__, "start", str(count), device, str(GIVE_UP_S)) as process:
         assert process.stdout is not None
         return [json.loads(line) for line in process.stdout]
 
@@ -128,7 +128,7 @@ def cards(count: int) -> None:
 
 def took_s(found: dict[str, Any]) -> float:
     if missing := {"microphone", "speaker"} - found.keys():
-        raise Trouble(f"no {' and no '.join(sorted(missing))} within {GIVE_UP_S + HELD_S:g} s: {found['lost']}")
+        raise Trouble(f"no {' and no '.join(sorted(missing))} in time: {found['lost']}")
     return float(max(found["microphone_s"], found["speaker_s"]) - found["began_s"])
 
 
@@ -171,7 +171,7 @@ def held(program: str) -> Iterator[subprocess.Popen[bytes]]:
 def a_card_that_was_held(program: str) -> str:
     """At the start another program has one half of the best card; 20 s later it gives it back."""
     part, other = ("microphone", "speaker") if program == "arecord" else ("speaker", "microphone")
-    with held(program), as_nobody(__file__, "start", "1", "") as process:
+    with held(program), as_nobody(__file__, "start", "1", "", str(HELD_S + GIVE_UP_S)) as process:
         time.sleep(HELD_S)
         free_s = time.monotonic()
         subprocess.run(("pkill", "-x", program), check=True)
@@ -188,7 +188,7 @@ def rights_that_are_late() -> str:
     nodes = [node for node in NODES.iterdir() if node.is_char_device()]
     for node in nodes:
         node.chmod(0o600)
-    with as_nobody(__file__, "start", "1", "") as process:
+    with as_nobody(__file__, "start", "1", "", str(HELD_S + GIVE_UP_S)) as process:
         time.sleep(RIGHTS_S)
         free_s = time.monotonic()
         for node in nodes:
@@ -287,6 +287,6 @@ def main(arguments: list[str]) -> int:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["start"]:
-        asyncio.run(starts(int(sys.argv[2]), sys.argv[3]))
+        asyncio.run(starts(int(sys.argv[2]), sys.argv[3], float(sys.argv[4])))
     else:
         raise SystemExit(main(sys.argv[1:]))
