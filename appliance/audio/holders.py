@@ -52,7 +52,10 @@ def kept_from_us(number: int, name: str, direction: Direction, cards: Sequence[C
     """
     if number in (errno.EBUSY, errno.EAGAIN):
         in_use_by = in_use(name, direction, cards, proc)
-        return in_use_by or f'"{name}" is in use as a {NOUN[direction]} by another program; stop that'
+        return (
+            in_use_by
+            or f'"{name}" is in use as a {NOUN[direction]} by another program; stop that, or choose another device'
+        )
     if number in (errno.EACCES, errno.EPERM, errno.ENOENT):
         return f'"{name}" may not be opened by this user ({os.strerror(number)}); ls -l /dev/snd shows who may'
     return ""

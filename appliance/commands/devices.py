@@ -101,8 +101,10 @@ def listing() -> wire.Listing:
         ours.settimeout(LISTING_TIMEOUT_S)
         try:
             ours.send(wire.LIST)
-            answer = ours.recv(wire.LARGEST_BYTES)
-            message = wire.unpack_from_host(answer) if answer else None
+            message: wire.FromHost | None = wire.Waiting()
+            while isinstance(message, wire.Waiting):
+                answer = ours.recv(wire.LARGEST_BYTES)
+                message = wire.unpack_from_host(answer) if answer else None
         except OSError as error:
             log.debug("no answer from the sound host: %s", error)
             message = None
