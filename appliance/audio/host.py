@@ -74,6 +74,10 @@ REPORT_S = 0.020
 HEARTBEAT_S = 0.5
 """Between two reports of an idle speaker; the daemon takes 1 s of silence for a stall."""
 
+LEFT_OUT = 6
+"""Looks at which PortAudio leaves a device out that can be opened: somebody has it at each of these moments, or
+PortAudio cannot use it. Then the next best is taken. The supervisor looks so often in some 6 s."""
+
 PR_SET_PDEATHSIG = 1
 
 
@@ -144,6 +148,8 @@ class Host:
         self._portaudio: Any = None
         self._listed: list[Device] = []
         """PortAudio's list at the last initialisation."""
+        self._left_out: dict[str, int] = {}
+        """How often PortAudio left out a device that could be opened."""
 
     def obey(self) -> NoReturn:
         """The main thread: commands, until the daemon is gone."""
@@ -227,9 +233,13 @@ class Host:
             # A missing or busy card is the kernel's to tell: asking PortAudio takes a Pi Zero a while each time.
             self._choose(request, kernel, cards)
         self._initialise(portaudio)
-        choice = self._choose(request, completed(self._listed, kernel, self._direction), cards)
-        if choice.device.number == UNLISTED:
-            raise OSError(f'"{choice.device.name}" was in use or not to be opened for a moment; it is tried again')
+        devices = completed(self._listed, kernel, self._direction)
+        while (choice := self._choose(request, devices, cards)).device.number == UNLISTED:
+            name = choice.device.name
+            self._left_out[name] = self._left_out.get(name, 0) + 1
+            devices = [each for each in devices if each.name != name]
+            if self._left_out[name] < LEFT_OUT or not devices:
+                raise OSError(f'"{name}" is left out by PortAudio: it was in use for a moment, or cannot be used')
         return choice
 
     def _choose(self, request: wire.Open, devices: list[Device], cards: list[Card]) -> Choice:

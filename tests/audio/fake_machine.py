@@ -1,8 +1,9 @@
 """A sound host on a machine that is a folder: ``fake_machine.py FOLDER capture|playback FD``.
 
 The host is the real one; what is imitated is PortAudio, which opens each card for a moment and leaves out what it could
-not open, and the kernel, in which one program at a time has a device: an flock of its file. A file that is not to be
-opened has its errno as content.
+not open, and the kernel, in which one program at a time has a device: an flock of its file. The content of a file says
+what else is so: an errno, that it is not to be opened; HIDDEN, that PortAudio cannot use it; HANGS, that PortAudio does
+not return from opening it.
 """
 
 from __future__ import annotations
@@ -21,6 +22,10 @@ from appliance.audio.devices import Machine
 
 PROBE_S = 0.1
 """PortAudio's look at one device: on a Pi Zero it takes tenths of a second for all."""
+
+
+HIDDEN = "hidden"
+HANGS = "hangs"
 
 
 class FakeCard(NamedTuple):
@@ -73,7 +78,7 @@ def opened(path: str | Path) -> int:
     """A descriptor of a device that nobody else has. Raises OSError as the kernel would."""
     descriptor = os.open(path, os.O_RDWR)
     try:
-        if content := os.read(descriptor, 16):
+        if (content := os.read(descriptor, 16).decode()).isdigit():
             raise OSError(int(content), os.strerror(int(content)))
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -94,14 +99,15 @@ class FakePortAudio:
         for card in machine(folder).cards():
             channels = []
             for side in "cp":
+                path = node(folder, card.number, side)
                 try:
-                    descriptor = opened(node(folder, card.number, side))
+                    descriptor = opened(path)
                 except OSError:
                     channels.append(0)
                     continue
                 time.sleep(PROBE_S)
                 os.close(descriptor)
-                channels.append(2)
+                channels.append(0 if path.read_text() == HIDDEN else 2)
             if any(channels):
                 self._devices.append((f"{card.name}: Audio (hw:{card.number},0)", channels[0], channels[1]))
 
@@ -116,7 +122,10 @@ class FakePortAudio:
         side = "c" if "input" in how else "p"
         name = self._devices[how["input_device_index" if side == "c" else "output_device_index"]][0]
         number = int(name.rpartition(":")[2].partition(",")[0])
-        return FakeStream(opened(node(self._folder, number, side)), how)
+        path = node(self._folder, number, side)
+        while path.read_text() == HANGS:
+            time.sleep(60)
+        return FakeStream(opened(path), how)
 
     def terminate(self) -> None:
         pass

@@ -163,6 +163,31 @@ async def test_a_card_that_cannot_be_used_at_all_is_passed_over(folder: Path, pa
     assert (speaker.said, speaker.host.started) == (["vc4hdmi1: Audio (hw:1,0)"], 1), "it is no better card that comes"
 
 
+async def test_a_free_card_that_portaudio_cannot_use_is_passed_over_in_the_end(folder: Path, part: Start) -> None:
+    plug(folder, {0: USB, 1: WEBCAM})
+    node(folder, 0, "c").write_text(fake_machine.HIDDEN)
+    microphone = part("capture")
+    await until(lambda: len(microphone.said) == 2)
+    assert microphone.said == [
+        f'"{of(USB, 0)}" is left out by PortAudio: it was in use for a moment, or cannot be used',
+        of(WEBCAM, 1),
+    ]
+
+
+async def test_a_host_that_hangs_with_the_lock_does_not_keep_the_other_from_its_card(folder: Path, part: Start) -> None:
+    plug(folder, {0: USB})
+    node(folder, 0, "c").write_text(fake_machine.HANGS)
+    microphone = part("capture")
+    # It has looked by then, and opens the card.
+    await asyncio.sleep(1.5)
+    speaker = part("playback")
+    began_s = time.monotonic()
+    await until(lambda: speaker.name)
+    assert time.monotonic() - began_s < host_process.CALL_S + FOUND_S
+    assert (speaker.said, speaker.host.started) == ([of(USB, 0)], 1)
+    assert microphone.said[0].startswith("the sound host hung for ")
+
+
 async def test_part_of_a_name_means_the_same_card_while_that_is_busy(folder: Path, part: Start) -> None:
     plug(folder, {0: WEBCAM._replace(id="Cam"), 1: WEBCAM._replace(id="Cam_1", usb_port="1-1.4")})
     with held(node(folder, 0, "c")):
