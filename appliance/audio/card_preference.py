@@ -50,6 +50,11 @@ class Preference:
         self._coming: tuple[str, float] | None = None
         """Place of a better card, and since when it is there."""
 
+    @property
+    def expects_better(self) -> bool:
+        """A better card has come, and is not taken yet."""
+        return self._coming is not None
+
     def limits(self, now_s: float) -> Limits:
         """What ``auto`` may take when it looks at that time."""
         if self._missing_s is None:

@@ -127,6 +127,14 @@ class Machine(NamedTuple):
     system: str = SYSTEM
     nodes: str = NODES
 
+    def listing(self) -> bytes:
+        """The kernel's own list of its cards; empty if it has no sound at all."""
+        try:
+            with open(os.path.join(self.proc, "cards"), "rb") as listing:
+                return listing.read()
+        except OSError:
+            return b""
+
     def cards(self) -> list[Card]:
         """The cards that are there now."""
         return read_cards(os.path.join(self.proc, "cards"), self.system)

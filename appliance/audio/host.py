@@ -32,23 +32,10 @@ from appliance.errors import DeviceNotFoundError
 
 from . import card_level, wire
 from .block_clock import BlockClock, BreakCounter
+from .card_finder import CardFinder
 from .card_lock import card_lock
-from .devices import (
-    MOST_HARDWARE_CHANNELS,
-    UNLISTED,
-    Card,
-    Choice,
-    Device,
-    Direction,
-    Limits,
-    Machine,
-    card_of,
-    choose,
-    completed,
-    obstacle,
-    read_devices,
-)
-from .holders import in_use, kept_from_us
+from .devices import MOST_HARDWARE_CHANNELS, Choice, Device, Direction, Machine, card_of
+from .holders import in_use
 from .output_queue import OutputQueue, stereo
 
 RATES_HZ = (48_000, 44_100, 32_000, 24_000, 16_000, 96_000, 22_050, 8_000)
@@ -73,10 +60,6 @@ REPORT_S = 0.020
 
 HEARTBEAT_S = 0.5
 """Between two reports of an idle speaker; the daemon takes 1 s of silence for a stall."""
-
-LEFT_OUT = 6
-"""Looks at which PortAudio leaves a device out that can be opened: somebody has it at each of these moments, or
-PortAudio cannot use it. Then the next best is taken. The supervisor looks so often in some 6 s."""
 
 PR_SET_PDEATHSIG = 1
 
@@ -146,10 +129,7 @@ class Host:
         self._output: OutputQueue | None = None
         """None until a speaker is open."""
         self._portaudio: Any = None
-        self._listed: list[Device] = []
-        """PortAudio's list at the last initialisation."""
-        self._left_out: dict[str, int] = {}
-        """How often PortAudio left out a device that could be opened."""
+        """None before the first look."""
 
     def obey(self) -> NoReturn:
         """The main thread: commands, until the daemon is gone."""
@@ -182,14 +162,16 @@ class Host:
         # under the lock, for on a slow machine it takes longer than a look.
         import pyaudio
 
+        finder = CardFinder(self._direction, pyaudio.PyAudio, self._machine)
         while True:
             request = self._requests.get()
             try:
                 with card_lock(lambda: self._say(wire.Waiting()), self._machine.nodes):
                     if request is None:
-                        self._say(self._listing(pyaudio.PyAudio))
+                        self._say(finder.listing())
                         continue
-                    choice = self._find(request, pyaudio.PyAudio)
+                    choice = finder.find(request)
+                    self._portaudio = finder.portaudio
                     stream, opened = self._open(request, choice)
             except (DeviceNotFoundError, OSError, ValueError) as error:
                 self._say(wire.Failed(str(error)))
@@ -203,67 +185,6 @@ class Host:
                 self._say(wire.Failed(f'"{opened.name}" failed: {_reason(error)}'))
                 self._outbox.drain(1.0)
                 os._exit(1)
-
-    def _listing(self, portaudio: Callable[[], Any]) -> wire.Listing:
-        self._initialise(portaudio)
-        cards, kernel = self._kernel()
-        able = [*completed(self._listed, kernel, "capture"), *completed(self._listed, kernel, "playback")]
-        return wire.Listing(list(dict.fromkeys(able)), cards)
-
-    def _initialise(self, portaudio: Callable[[], Any]) -> None:
-        """Let PortAudio look at the machine anew: its list is made once, at initialisation."""
-        if self._portaudio is not None:
-            self._portaudio.terminate()
-        self._portaudio = portaudio()
-        self._listed = []
-        for number in range(self._portaudio.get_device_count()):
-            info = self._portaudio.get_device_info_by_index(number)
-            channels = (int(info["maxInputChannels"]), int(info["maxOutputChannels"]))
-            self._listed.append(Device(number, str(info["name"]), *channels, round(info["defaultSampleRate"])))
-
-    def _kernel(self) -> tuple[list[Card], list[Device]]:
-        """The kernel's cards and their devices now."""
-        cards = self._machine.cards()
-        return cards, read_devices(cards, self._machine.proc)
-
-    def _find(self, request: wire.Open, portaudio: Callable[[], Any]) -> Choice:
-        """The device meant. Raises DeviceNotFoundError: it is not there; OSError: it cannot be opened now."""
-        cards, kernel = self._kernel()
-        if _is_hardware(request.device):
-            # A missing or busy card is the kernel's to tell: asking PortAudio takes a Pi Zero a while each time.
-            self._choose(request, kernel, cards)
-        self._initialise(portaudio)
-        devices = completed(self._listed, kernel, self._direction)
-        while (choice := self._choose(request, devices, cards)).device.number == UNLISTED:
-            name = choice.device.name
-            self._left_out[name] = self._left_out.get(name, 0) + 1
-            devices = [each for each in devices if each.name != name]
-            if self._left_out[name] < LEFT_OUT or not devices:
-                raise OSError(f'"{name}" is left out by PortAudio: it was in use for a moment, or cannot be used')
-        return choice
-
-    def _choose(self, request: wire.Open, devices: list[Device], cards: list[Card]) -> Choice:
-        """The one of ``devices`` that is meant, and that PortAudio lists or could be opened.
-
-        What is busy, or has no rights for us yet, is waited for, and nothing else taken in its place; what cannot be
-        used at all, such as HDMI without a screen, is left out. Raises DeviceNotFoundError, OSError.
-        """
-        limits = Limits(request.worst_rank, request.refused)
-        broken = ""
-        while True:
-            try:
-                choice = choose(request.device, self._direction, devices, cards, limits)
-            except DeviceNotFoundError:
-                if broken:
-                    raise OSError(broken) from None
-                raise
-            device = choice.device
-            if device.number != UNLISTED or not (number := obstacle(device.name, self._direction, self._machine.nodes)):
-                return choice
-            if said := kept_from_us(number, device.name, self._direction, cards, os.path.dirname(self._machine.proc)):
-                raise OSError(said)
-            broken = f'"{device.name}" cannot be opened: {os.strerror(number)}'
-            devices = [each for each in devices if each != device]
 
     def _open(self, request: wire.Open, choice: Choice) -> tuple[Any, wire.Opened]:
         """Open it in the first way it agrees to. Raises OSError: the refusals; ValueError: no such channel."""
@@ -291,7 +212,7 @@ class Host:
                     return stream, wire.Opened(device.name, choice.usb_port, choice.note, *shape)
                 self._say(wire.Trying())
                 stream.close()
-        if holder := in_use(device.name, self._direction, self._kernel()[0], os.path.dirname(self._machine.proc)):
+        if holder := in_use(device.name, self._direction, self._machine.cards(), os.path.dirname(self._machine.proc)):
             raise OSError(holder)
         said = ", ".join(f"{reason} ({hz} Hz)" for reason, hz in refusals.items())
         raise OSError(f'"{device.name}" cannot be opened: {said}')
@@ -301,7 +222,7 @@ class Host:
         if percent < 0:
             return ""
         self._say(wire.Trying())
-        card = card_of(device, self._kernel()[0])
+        card = card_of(device, self._machine.cards())
         return card_level.set_level(None if card is None else card.number, device.name, self._direction, percent)
 
     def _periods(self, hz: int, period_ms: int) -> Iterator[int]:
@@ -379,11 +300,6 @@ def guarded(function: Callable[[], object]) -> Callable[[], None]:
             os._exit(70)
 
     return run
-
-
-def _is_hardware(selector: str) -> bool:
-    """Only a card of the kernel's can be meant."""
-    return selector == "auto" or selector.startswith("usb:")
 
 
 def _reason(error: OSError | ValueError) -> str:

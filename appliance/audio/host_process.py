@@ -141,6 +141,8 @@ class SoundHost:
         """The card behind the open device; None for a plugin."""
         self._better_look_s = 0.0
         """When to look for a better card."""
+        self._known = b""
+        """The kernel's list of cards in which there was no better one; empty: not looked at yet."""
         self.instead_of: Card | None = None
         """In whose place the device is that was opened last; None: in nobody's, or in its own."""
         self._reason = ""
@@ -258,8 +260,12 @@ class SoundHost:
         if self._request.device != "auto" or not self._running or now_s < self._better_look_s:
             return False
         self._better_look_s = now_s + LOOK_AGAIN_S
-        is_there = self._preference.is_better_there(able_cards(self._direction, self._machine), now_s)
-        return is_there and self._preference.between_turns()
+        # Of a list that has not changed, which it does not for months, only these few bytes are read.
+        if (listing := self._machine.listing()) == self._known:
+            return False
+        has_come = self._preference.is_better_there(able_cards(self._direction, self._machine), now_s)
+        self._known = b"" if self._preference.expects_better else listing
+        return has_come and self._preference.between_turns()
 
     def _listen(self, child: Child, over: asyncio.Future[str]) -> None:
         """Have ``_fetch`` called when it is time: when something is there, or at the next look."""
@@ -338,7 +344,7 @@ class SoundHost:
             self._running = True
             self._reason = ""
             self._card = card_named(message.name, self._machine.cards())
-            self.instead_of = None
+            self._known, self.instead_of = b"", None
             if self._card is not None and self._request.device == "auto":
                 self.instead_of = self._preference.opened(self._card, able_cards(self._direction, self._machine))
             self._owner.opened(message)

@@ -165,7 +165,7 @@ def main(folder: Path, direction: str, descriptor: int) -> None:
     library.PyAudio = lambda: FakePortAudio(folder)
     library.paInt16 = 8
     sys.modules["pyaudio"] = library
-    from appliance.audio import host
+    from appliance.audio import card_finder, host
 
     def obstacle(name: str, side: str, nodes: str) -> int:
         number = int(name.rpartition(":")[2].partition(",")[0])
@@ -175,7 +175,7 @@ def main(folder: Path, direction: str, descriptor: int) -> None:
             return error.errno or errno.EIO
         return 0
 
-    vars(host)["obstacle"] = obstacle
+    vars(card_finder)["obstacle"] = obstacle
     host.main("capture" if direction == "capture" else "playback", descriptor, machine(folder))
 
 
