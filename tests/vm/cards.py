@@ -2,8 +2,8 @@
 
 ``cards.py [starts=20] [boxes=3] [named=5]``: how often the two sound hosts start, how often a whole box does, and how
 often with the device named, to compare. Then the troubles of a start: a card that another program has, and files whose
-rights come late. The director is root; what opens the cards is nobody, with the group ``audio``. Exit status 0 if all
-held.
+rights come late. Then a USB speaker that is not there yet, or pulled out, beside a card that is always there. The
+director is root; what opens the cards is nobody, with the group ``audio``. Exit status 0 if all held.
 """
 
 from __future__ import annotations
@@ -37,7 +37,11 @@ BACK_S = 3.0
 
 HELD_S = 20.0
 RIGHTS_S = 2.0
-BOX_GAP_S = 0.2
+LOOK_S = 0.05
+
+AWAY_S = 5.0
+USB_S = 5.0
+"""From the USB speaker's plug to its use: the kernel's own work, 2 s of patience with a loose plug, and a start."""
 
 
 class Trouble(Exception):
@@ -90,7 +94,7 @@ async def starts(count: int, device: str, give_up_s: float) -> None:
 # ------------------------------------------------------------ as root: cards and rights
 
 
-def as_nobody(*arguments: str, errors: Any = None) -> subprocess.Popen[str]:
+def as_nobody(*arguments: str, errors: Any = None, **environment: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         (sys.executable, *arguments),
         stdout=subprocess.PIPE,
@@ -99,7 +103,7 @@ def as_nobody(*arguments: str, errors: Any = None) -> subprocess.Popen[str]:
         user="nobody",
         group="nogroup",
         extra_groups=[grp.getgrnam("audio").gr_gid],
-        env={"PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1"},
+        env={"PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1", **environment},
     )
 
 
@@ -210,44 +214,104 @@ def within(what: str, figure: float, most: float) -> str:
 # ------------------------------------------------------------ whole boxes
 
 
-def box(number: int) -> dict[str, Any]:
-    """A whole daemon with the shipped configuration, but for the pins, until it knows what it has."""
-    folder = FOLDER / f"box{number}"
-    folder.mkdir(parents=True)
-    os.chown(folder, 65534, 65534)
-    control = folder / "control.sock"
-    (folder / "config.toml").write_text(
-        f'control.socket = "{control}"\npanel.button.gpio = 0\npanel.leds = {{ kind = "none", gpio = [] }}\n'
-    )
-    began_s = time.monotonic()
-    lines = ""
-    with (folder / "journal").open("w") as journal:
-        daemon = as_nobody("-m", "appliance", "run", "--config", str(folder / "config.toml"), errors=journal)
-        try:
-            while time.monotonic() < began_s + GIVE_UP_S:
-                lines = (folder / "journal").read_text()
-                found = {part: _found(lines, part) for part in ("microphone", "speaker") if f" {part}: " in f" {lines}"}
-                if len(found) == 2:
-                    return {**found, "took_s": time.monotonic() - began_s}
-                time.sleep(BOX_GAP_S)
-            raise Trouble(f"box {number}: {lines}")
-        finally:
-            daemon.terminate()
-            daemon.wait(20)
+class Box:
+    """A whole daemon with the shipped configuration but for the pins, and its journal.
 
+    ``folder``: its state, kept from one to the next. ``settings``: what else is configured.
+    """
 
-def _found(lines: str, part: str) -> str:
-    return lines.partition(f"{part}: ")[2].partition(",")[0] + "," + lines.partition(f"{part}: ")[2].split(",")[1]
+    def __init__(self, folder: Path, settings: str = "") -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        os.chown(folder, 65534, 65534)
+        file = folder / "config.toml"
+        pins = 'panel.button.gpio = 0\npanel.leds = { kind = "none", gpio = [] }\n'
+        file.write_text(f'control.socket = "{folder}/control.sock"\n{pins}{settings}')
+        self._journal = folder / f"journal{time.monotonic_ns()}"
+        with self._journal.open("w") as errors:
+            arguments = ("-m", "appliance", "run", "--config", str(file))
+            self._daemon = as_nobody(*arguments, errors=errors, STATE_DIRECTORY=str(folder))
+
+    def lines(self, part: str = "speaker") -> list[str]:
+        """What it said of its speaker, or microphone, so far."""
+        return [line for line in self._journal.read_text().splitlines() if f"{part}: " in line]
+
+    def says(self, beginning: str, since: int, timeout_s: float, part: str = "speaker") -> float:
+        """Seconds until a line, after so many others, says this. Raises Trouble."""
+        began_s = time.monotonic()
+        while not any(beginning in line for line in self.lines(part)[since:]):
+            if time.monotonic() > began_s + timeout_s or self._daemon.poll() is not None:
+                raise Trouble(f"not in {timeout_s:g} s: {beginning}; {self.lines(part)}")
+            time.sleep(LOOK_S)
+        return time.monotonic() - began_s
+
+    def end(self) -> None:
+        self._daemon.terminate()
+        self._daemon.wait(20)
 
 
 def boxes(count: int) -> str:
-    """Whole boxes, one after the other."""
-    found = [box(time.monotonic_ns()) for _ in range(count)]
-    devices = {(each["microphone"], each["speaker"]) for each in found}
-    longest_s = max(each["took_s"] for each in found)
-    if devices != {(CARD,) * 2}:
-        raise Trouble(f"{devices}")
-    return f"{len(found)} of {count} whole, one choice of devices, {longest_s:.1f} s at most from the process on"
+    """Whole boxes, one after the other; each a new one."""
+    times_s = []
+    for number in range(count):
+        began_s = time.monotonic()
+        box = Box(FOLDER / f"box{began_s:.0f}-{number}")
+        try:
+            for part in ("microphone", "speaker"):
+                box.says(f"{part}: {CARD}", 0, GIVE_UP_S, part)
+                if len(box.lines(part)) != 1:
+                    raise Trouble(f"box {number}: {box.lines(part)}")
+        finally:
+            times_s.append(time.monotonic() - began_s)
+            box.end()
+    return f"{len(times_s)} of {count} whole; from the process on {max(times_s):.1f} s at most"
+
+
+# ------------------------------------------------------------ a USB speaker
+
+
+def plugged(wanted: bool) -> None:
+    """The USB speaker is plugged in, or pulled out."""
+    (product,) = (path for path in Path("/sys/bus/usb/devices").glob("*/product") if "Audio" in path.read_text())
+    (product.parent / "authorized").write_text(str(int(wanted)))
+
+
+def a_usb_speaker_that_comes_and_goes() -> str:
+    """A new box takes the card that is there, then the better one; after that it never goes back."""
+    cards(1)
+    box = Box(FOLDER / "usb", 'microphone.device = "Dummy"\n')
+    try:
+        box.says(f"speaker: {CARD}", 0, GIVE_UP_S)
+        plugged(True)
+        came_s = box.says("speaker: QEMU USB Audio", 1, USB_S)
+        if 'in place of "Dummy"' not in box.lines()[-1]:
+            raise Trouble(f"{box.lines()}")
+        said = len(box.lines())
+        plugged(False)
+        lost_s = box.says("no speaker: ", said, 2)
+        time.sleep(AWAY_S)
+        if len(box.lines()) != said + 1:
+            raise Trouble(f"{box.lines()}")
+        plugged(True)
+        back_s = box.says("speaker: QEMU USB Audio", said + 1, USB_S)
+        plugged(False)
+        box.says("no speaker: ", said + 2, 2)
+    finally:
+        box.end()
+    return f"better card taken after {came_s:.1f} s, loss said after {lost_s:.1f} s, back after {back_s:.1f} s"
+
+
+def a_usb_speaker_that_is_late() -> str:
+    """The same box's next start, at which the speaker is not there yet."""
+    box = Box(FOLDER / "usb", 'microphone.device = "Dummy"\n')
+    try:
+        box.says('no speaker: the USB speaker that was here is missing; "Dummy: PCM" is not taken', 0, GIVE_UP_S)
+        time.sleep(HELD_S / 4)
+        if len(box.lines()) != 1:
+            raise Trouble(f"{box.lines()}")
+        plugged(True)
+        return f"taken after {box.says('speaker: QEMU USB Audio', 1, USB_S):.1f} s"
+    finally:
+        box.end()
 
 
 def main(arguments: list[str]) -> int:
@@ -261,6 +325,7 @@ def main(arguments: list[str]) -> int:
         found: list[dict[str, Any]] = []
         named: list[dict[str, Any]] = []
         while len(found) < counts["starts"]:
+            print(f"{len(found)} starts", flush=True)
             found += ran(min(20, counts["starts"] - len(found)), "")
             named += ran(counts["named"], "Dummy")
         return all_are_whole(found, named, counts["starts"])
@@ -273,6 +338,8 @@ def main(arguments: list[str]) -> int:
         checks.append(("the microphone is held at the start", lambda: a_card_that_was_held("arecord")))
         checks.append(("the speaker is held at the start", lambda: a_card_that_was_held("aplay")))
         checks.append(("the rights are late", rights_that_are_late))
+        checks.append(("a USB speaker that comes and goes", a_usb_speaker_that_comes_and_goes))
+        checks.append(("a USB speaker that is late", a_usb_speaker_that_is_late))
     failed = 0
     for name, check in checks:
         try:

@@ -13,6 +13,7 @@ cache=${VOICE_APPLIANCE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/voice-appliance}
 image=$cache/vm-$(sha256sum "$here/build.sh" | cut -c1-12)
 [ -e "$image/root.ext4" ] || timeout -k 10 1200 "$here/build.sh" "$image"
 
+hardware=()
 share=$(mktemp -d)
 trap 'rm -rf "$share"' EXIT
 scenario=$1
@@ -26,6 +27,7 @@ unplug)
 cards)
 	cp -r "$here/../../appliance" "$here/cards.py" "$share/"
 	cp "$here/cards.sh" "$share/run.sh"
+	hardware=(-audiodev none,id=air -device qemu-xhci -device usb-audio,audiodev=air)
 	echo "$*" >"$share/arguments"
 	;;
 service)
@@ -46,6 +48,6 @@ timeout -k 5 "${VM_TIMEOUT_S:-900}" qemu-system-x86_64 \
 	-nographic -nodefaults -serial stdio -no-reboot -kernel "$image/vmlinuz" -initrd "$image/initramfs" \
 	-append "root=/dev/vda rw console=ttyS0 quiet panic=-1 mitigations=off audit=0 systemd.show_status=0 systemd.wants=scenario.service" \
 	-drive "file=$image/root.ext4,if=virtio,format=raw,snapshot=on" \
-	-virtfs "local,path=$share,mount_tag=share,security_model=none" -device virtio-rng-pci </dev/null || true
+	-virtfs "local,path=$share,mount_tag=share,security_model=none" -device virtio-rng-pci "${hardware[@]}" </dev/null || true
 [ -e "$share/status" ] || { echo "the virtual machine said nothing of its end"; exit 99; }
 exit "$(cat "$share/status")"
