@@ -264,7 +264,10 @@ class SoundHost:
         if (listing := self._machine.listing()) == self._known:
             return False
         has_come = self._preference.is_better_there(able_cards(self._direction, self._machine), now_s)
-        self._known = b"" if self._preference.expects_better else listing
+        if self._preference.expects_better:
+            self._known, self._better_look_s = b"", now_s + SOON_S
+        else:
+            self._known = listing
         return has_come and self._preference.between_turns()
 
     def _listen(self, child: Child, over: asyncio.Future[str]) -> None:
