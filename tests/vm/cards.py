@@ -1,15 +1,17 @@
 """Starts the sound of a box again and again with the shipped configuration: in the virtual machine, on snd-dummy.
 
-``cards.py [starts=20] [boxes=3] [named=5]``: how often the two sound hosts start, how often a whole box does, and how
-often with the device named, to compare. Then the troubles of a start: a card that another program has, and files whose
-rights come late. Then a USB speaker that is not there yet, or pulled out, beside a card that is always there. The
-director is root; what opens the cards is nobody, with the group ``audio``. Exit status 0 if all held.
+``cards.py [starts=20] [boxes=3] [named=3]``: how often the two sound hosts start, how often a whole box does, and how
+often, after each five starts, with the device named, to compare. Then the troubles of a start: a card that another
+program has, and files whose rights come late. Then a USB speaker that is not there yet, or pulled out, beside a card
+that is always there. The director is root; what opens the cards is nobody, with the group ``audio``. Exit status 0 if
+all held.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import grp
 import json
 import os
@@ -37,6 +39,7 @@ BACK_S = 3.0
 
 HELD_S = 20.0
 RIGHTS_S = 2.0
+BATCH = 5
 LOOK_S = 0.05
 
 AWAY_S = 5.0
@@ -148,9 +151,12 @@ def all_are_whole(found: list[dict[str, Any]], named: list[dict[str, Any]], coun
             f"; s: median {statistics.median(times_s):.2f}, longest {times_s[-1]:.2f};"
             f" named: median {statistics.median(named_s):.2f}, longest {named_s[-1]:.2f} of {len(named_s)}"
         )
+    if lost := sorted({reason for each in found for reason in each["lost"]}):
+        said += f"; meanwhile {lost}"
     first = (CARD,) * 2
+    # The longest tells of this machine alone: whoever else uses the host holds up one start or the other for seconds.
     late = times_s and named_s and statistics.median(times_s) > statistics.median(named_s) + SLACK_S
-    if len(whole) < count or devices != {first} or late or (times_s and times_s[-1] > named_s[-1] + SLACK_S):
+    if len(whole) < count or devices != {first} or late:
         raise Trouble(said)
     return said
 
@@ -264,7 +270,7 @@ def boxes(count: int) -> str:
         finally:
             times_s.append(time.monotonic() - began_s)
             box.end()
-    return f"{len(times_s)} of {count} whole; from the process on {max(times_s):.1f} s at most"
+    return f"{len(times_s)} of {count} whole; from the process on {max(times_s, default=0):.1f} s at most"
 
 
 # ------------------------------------------------------------ a USB speaker
@@ -316,7 +322,7 @@ def a_usb_speaker_that_is_late() -> str:
 
 
 def main(arguments: list[str]) -> int:
-    counts = {"starts": 20, "named": 5, "boxes": 3, "troubles": 1}
+    counts = {"starts": 20, "named": 3, "boxes": 3, "troubles": 1}
     counts |= {name: int(number) for name, _, number in (argument.partition("=") for argument in arguments)}
     checks: list[tuple[str, Callable[[], str]]] = []
 
@@ -328,15 +334,13 @@ def main(arguments: list[str]) -> int:
         found: list[dict[str, Any]] = []
         named: list[dict[str, Any]] = []
         while len(found) < counts["starts"]:
-            print(f"{len(found)} starts", flush=True)
-            found += ran(min(20, counts["starts"] - len(found)), "")
+            found += ran(min(BATCH, counts["starts"] - len(found)), "")
             named += ran(counts["named"], "Dummy")
         return all_are_whole(found, named, counts["starts"])
 
-    checks.append(("one card, the sound alone", lambda: whole(1)))
-    checks.append(("one card, whole boxes", lambda: boxes(counts["boxes"])))
-    checks.append(("two cards, the sound alone", lambda: whole(2)))
-    checks.append(("two cards, whole boxes", lambda: boxes(counts["boxes"])))
+    for cards_there in (1, 2):
+        checks.append((f"{cards_there} at boot, the sound alone", functools.partial(whole, cards_there)))
+        checks.append((f"{cards_there} at boot, whole boxes", lambda: boxes(counts["boxes"])))
     if counts["troubles"]:
         checks.append(("the microphone is held at the start", lambda: a_card_that_was_held("arecord")))
         checks.append(("the speaker is held at the start", lambda: a_card_that_was_held("aplay")))

@@ -2,7 +2,7 @@
 # run.sh SCENARIO [ARGUMENT ...]: boots the machine of build.sh, as root and bounded in time.
 #
 #   unplug [idle=4 listening=3 speaking=3]   guest.py pulls the sound cards out of this tree's daemon, card.py tries their controls
-#   cards [starts=20 named=5 boxes=3]        cards.py starts this tree's sound with the shipped configuration
+#   cards [starts=20 named=3 boxes=3]        cards.py starts this tree's sound with the shipped configuration
 #   service DEB                              service.py installs the package and has a conversation with its service
 #
 # Exit status: 0 if everything held; 99 if the machine said nothing.
