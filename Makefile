@@ -12,7 +12,8 @@
 #   make test-unplug  devices of the virtual card pulled out thirty times
 #   make test-system  the service under a real systemd, in containers (root; the first time some 1.1 GB in ~/.cache)
 #   make test-vm      in a virtual machine (as root; builds it first): the package's service on pins, card and keyboard that
-#                     the kernel plays, then sound cards pulled out of a box ten times; ARGS='idle=1 listening=0' for fewer
+#                     the kernel plays, starts that find their cards by themselves, then sound cards pulled out of a box fifteen
+#                     times; ARGS='idle=1 listening=0' for fewer
 #   make bench        what it costs: processor, memory, start-up, latencies
 #   make bench-gate   what the hands-free voice gate hears, by noise and loudness, and what opens it that is no voice
 #   make soak         half an hour of questions and troubles; ARGS='--minutes 5 --seed 7' for another
@@ -83,12 +84,12 @@ test-system: packages $(READY)-test
 		$(BIN)/python -m pytest -p no:cacheprovider tests/nspawn $(ARGS)
 
 # Nothing of it is in the repository: Debian's packages make the machine, in the cache folder (tests/vm/run.sh names it).
-# A boot for each scenario, since the second is about tenths of a second; the second also when the first has failed.
+# A boot for each scenario, since the others are about tenths of a second; each also when one before it has failed.
 VM_PACKAGES := mmdebstrap arch-test qemu-system-x86 cpio xz-utils e2fsprogs
 test-vm: deb
 	@dpkg-query --show $(VM_PACKAGES) >/dev/null 2>&1 || $(APT_INSTALL) $(VM_PACKAGES)
 	@status=0; tests/vm/run.sh service "$$(ls -t dist/voice-appliance_*_all.deb | head -1)" || status=1; \
-		tests/vm/run.sh unplug $(ARGS) || status=1; exit $$status
+		tests/vm/run.sh cards || status=1; tests/vm/run.sh unplug $(ARGS) || status=1; exit $$status
 
 bench: $(READY)-test
 	$(BIN)/python -m tests.bench $(ARGS)

@@ -94,6 +94,7 @@ class MicrophoneSettings:
     device: str
     channel: str | int
     rate_hz: int
+    fallback_s: float
     period_ms: int
     capture_percent: int
 
@@ -104,6 +105,7 @@ class SpeakerSettings:
 
     device: str
     rate_hz: int
+    fallback_s: float
     period_ms: int
     mixer_percent: int
     volume: int

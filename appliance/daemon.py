@@ -14,7 +14,9 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from appliance.audio.card_preference import Preference
 from appliance.audio.clips import Clips
+from appliance.audio.devices import KINDS, Direction
 from appliance.audio.earcons import Earcon, earcon, tick
 from appliance.audio.format import frames_from_ms, frames_from_s, s_from_frames
 from appliance.audio.frames import FRAME
@@ -29,6 +31,7 @@ from appliance.audio.utterance import Utterance
 from appliance.buttons import Buttons, ButtonTimes
 from appliance.config import Config
 from appliance.edge import credentials, tools, wall_clock
+from appliance.edge.card_file import CardFile
 from appliance.edge.control import SOURCE as CONTROL_SOCKET
 from appliance.edge.control import ControlServer
 from appliance.edge.keys import Keys
@@ -96,8 +99,13 @@ class Daemon:
         self._volume_file = VolumeFile()
         volume = self._volume_file.read(speaker.volume, speaker.volume_min, speaker.volume_max)
         self.player = Player(speaker.prebuffer_ms, speaker.reply_buffer_s, volume)
-        self.microphone = Microphone(config.microphone, self.ring, self._on_microphone, host=sound_host)
-        self.speaker = Speaker(speaker, self.player, self._on_speaker, host=sound_host)
+        self._card_file = CardFile(KINDS)
+        waits = self._preference("capture", config.microphone.fallback_s)
+        self.microphone = Microphone(
+            config.microphone, self.ring, self._on_microphone, preference=waits, host=sound_host
+        )
+        waits = self._preference("playback", speaker.fallback_s)
+        self.speaker = Speaker(speaker, self.player, self._on_speaker, preference=waits, host=sound_host)
         self.tools = tools.Tools(self._offered_tools())
         self._habits_file = HabitsFile(config.service.url, Dialect(config.service.dialect))
         self.wire_record = WireRecord(config.log.record)
@@ -186,6 +194,7 @@ class Daemon:
                 await asyncio.wait(tasks)
                 light.cancel()
         finally:
+            await self._card_file.written()
             self.turns.close()
             self.wire_record.close()
             self.buttons.close()
@@ -259,6 +268,19 @@ class Daemon:
         return HandsFree(
             parts, self.turns, self.ring, restraint_settings(self.config), self.config.talk.echo_tail_ms / 1000
         )
+
+    def _preference(self, direction: Direction, fallback_s: float) -> Preference:
+        """Which card "auto" takes in that direction, by what has worked in this box."""
+
+        def remember(rank: int) -> None:
+            self._card_file.remember(direction, rank)
+
+        return Preference(direction, fallback_s, self._card_file.rank(direction), remember, self._between_turns)
+
+    def _between_turns(self) -> bool:
+        """Nobody talks with the box, and nothing sounds: a device may be exchanged."""
+        sounding = self.sounds.saying or self.speaker.audible_until_s > asyncio.get_running_loop().time()
+        return self.machine.state is v.State.READY and not sounding
 
     def _offered_tools(self) -> list[tools.Tool]:
         """What the configuration lets the model ask for."""

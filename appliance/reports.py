@@ -143,9 +143,10 @@ class Reports:
     def on_microphone(self, event: mic.MicrophoneEvent) -> None:
         """Everything the microphone reports."""
         match event:
-            case mic.MicrophoneOpened(name, hz, channels, note, level_note):
+            case mic.MicrophoneOpened(name, hz, channels, note, level_note, instead_of):
                 plural = "" if channels == 1 else "s"
-                self._microphone.opened(f"{name}, {hz} Hz, {channels} channel{plural}", (note, level_note), _now_s())
+                shape = f"{name}, {hz} Hz, {channels} channel{plural}{_in_place_of(instead_of)}"
+                self._microphone.opened(shape, (note, level_note), _now_s())
                 self._turns.voice.microphone_gone = False
                 self._turns.happens(v.MicrophoneReady())
             case mic.MicrophoneLost(reason):
@@ -179,9 +180,10 @@ class Reports:
     def on_speaker(self, event: spk.SpeakerEvent) -> None:
         """Everything the speaker reports."""
         match event:
-            case spk.SpeakerOpened(name, hz, channels, note, latency_s, level_note):
+            case spk.SpeakerOpened(name, hz, channels, note, latency_s, level_note, instead_of):
                 plural = "" if channels == 1 else "s"
                 shape = f"{name}, {hz} Hz, {channels} channel{plural}, {1000 * latency_s:.0f} ms"
+                shape += _in_place_of(instead_of)
                 self._speaker.opened(shape, (note, level_note), _now_s())
             case spk.SpeakerLost(reason):
                 self._speaker.lost(reason, _now_s())
@@ -194,6 +196,11 @@ class Reports:
             case ReplyTruncated():
                 line = "a reply is longer than speaker.reply_buffer_s: the rest of it is dropped"
                 self._say(logging.WARNING, line, Kind.REPLY_TOO_LONG)
+
+
+def _in_place_of(card: str) -> str:
+    """What a device's line says when it is on another card than before."""
+    return f', in place of "{card}"' if card else ""
 
 
 def _now_s() -> float:

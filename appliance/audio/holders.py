@@ -7,6 +7,7 @@ processes; the installer, who is outside, can look.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -21,6 +22,18 @@ def in_use(wanted: str, direction: Direction, cards: Sequence[Card], proc: str =
 
     Empty if nobody does. ``proc``: where the kernel's files are.
     """
+    for card, holder in _holders(wanted, direction, cards, proc):
+        return f'"{card.name}" is in use as a {NOUN[direction]} by {holder}; stop that, or choose another device'
+    return ""
+
+
+def holder_of(name: str, direction: Direction, cards: Sequence[Card], proc: str = "/proc") -> str:
+    """The program that has the device of that name open, as far as we may see it; empty: nobody has."""
+    return next((holder for _, holder in _holders(name, direction, cards, proc)), "")
+
+
+def _holders(wanted: str, direction: Direction, cards: Sequence[Card], proc: str) -> Iterator[tuple[Card, str]]:
+    """Cards that are meant and have no free place in that direction, and who has the first."""
     hardware = HARDWARE_NAME.search(wanted)
     for card in cards:
         if hardware is None and not _meant(wanted, card):
@@ -29,8 +42,22 @@ def in_use(wanted: str, direction: Direction, cards: Sequence[Card], proc: str =
             continue
         owners = list(_owners(os.path.join(proc, "asound", f"card{card.number}"), direction, hardware and hardware[2]))
         if owners and all(owners):
-            said = _described(owners[0], proc)
-            return f'"{card.name}" is in use as a {NOUN[direction]} by {said}; stop that, or choose another device'
+            yield card, _described(owners[0], proc)
+
+
+def kept_from_us(number: int, name: str, direction: Direction, cards: Sequence[Card], proc: str = "/proc") -> str:
+    """One line on a card's device that could not be opened and may be opened later; ``number``: the errno.
+
+    Empty for any other reason than that somebody has it, or that we have no rights (yet: udev is a moment late).
+    """
+    if number in (errno.EBUSY, errno.EAGAIN):
+        in_use_by = in_use(name, direction, cards, proc)
+        return (
+            in_use_by
+            or f'"{name}" is in use as a {NOUN[direction]} by another program; stop that, or choose another device'
+        )
+    if number in (errno.EACCES, errno.EPERM, errno.ENOENT):
+        return f'"{name}" may not be opened by this user ({os.strerror(number)}); ls -l /dev/snd shows who may'
     return ""
 
 

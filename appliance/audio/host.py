@@ -7,7 +7,7 @@ then. And nothing that the daemon does (JSON, TLS, garbage collection) can make 
 FD is one end of a SOCK_SEQPACKET pair, the messages are ``wire``'s. Threads::
 
     main     takes commands from the socket and touches no sound, so that a flush is never late
-    sound    initialises PortAudio, opens the device, then reads or writes for ever
+    sound    initialises PortAudio and opens the device under the card lock, then reads or writes for ever
     sender   gives the socket what the sound thread has to say, so that a busy daemon never makes a microphone wait
 
 It ends by ``os._exit`` alone: when the daemon's end of the socket is closed, when a device fails (after saying so), and
@@ -30,9 +30,11 @@ from typing import Any, NoReturn
 
 from appliance.errors import DeviceNotFoundError
 
-from . import alsa_config, card_level, wire
+from . import card_level, wire
 from .block_clock import BlockClock, BreakCounter
-from .devices import MOST_HARDWARE_CHANNELS, Choice, Device, Direction, card_of, choose, read_cards
+from .card_finder import CardFinder
+from .card_lock import card_lock
+from .devices import MOST_HARDWARE_CHANNELS, Choice, Device, Direction, Machine, card_of
 from .holders import in_use
 from .output_queue import OutputQueue, stereo
 
@@ -118,16 +120,16 @@ class Outbox:
 class Host:
     """The sound thread and what it shares with the main thread."""
 
-    def __init__(self, direction: Direction, link: socket.socket) -> None:
+    def __init__(self, direction: Direction, link: socket.socket, machine: Machine) -> None:
         self._direction = direction
         self._link = link
+        self._machine = machine
         self._outbox = Outbox(link)
         self._requests: queue.SimpleQueue[wire.Open | None] = queue.SimpleQueue()
         self._output: OutputQueue | None = None
         """None until a speaker is open."""
         self._portaudio: Any = None
-        self._listed: tuple[bytes, list[Device]] = (b"", [])
-        """``/proc/asound/cards`` and PortAudio's list at the last initialisation."""
+        """None before the first look."""
 
     def obey(self) -> NoReturn:
         """The main thread: commands, until the daemon is gone."""
@@ -156,15 +158,27 @@ class Host:
 
     def _sound(self) -> NoReturn:
         """The sound thread: answer requests until a device is open, then serve it."""
+        # Not at the top: its 30 ms (and ALSA's chatter) must not keep the parent's death from being noticed. And not
+        # under the lock, for on a slow machine it takes longer than a look.
+        import pyaudio
+
+        def initialised() -> Any:
+            try:
+                return pyaudio.PyAudio()
+            except OSError as error:
+                raise OSError(alsa_config.fault() or f"PortAudio cannot begin: {_reason(error)}") from None
+
+        finder = CardFinder(self._direction, initialised, self._machine)
         while True:
             request = self._requests.get()
             try:
-                if request is None:
-                    self._initialise()
-                    self._say(wire.Listing(self._listed[1], read_cards()))
-                    continue
-                choice = self._find(request.device)
-                stream, opened = self._open(request, choice)
+                with card_lock(lambda: self._say(wire.Waiting()), self._machine.nodes):
+                    if request is None:
+                        self._say(finder.listing())
+                        continue
+                    choice = finder.find(request)
+                    self._portaudio = finder.portaudio
+                    stream, opened = self._open(request, choice)
             except (DeviceNotFoundError, OSError, ValueError) as error:
                 self._say(wire.Failed(str(error)))
                 continue
@@ -177,41 +191,6 @@ class Host:
                 self._say(wire.Failed(f'"{opened.name}" failed: {_reason(error)}'))
                 self._outbox.drain(1.0)
                 os._exit(1)
-
-    def _initialise(self) -> None:
-        """Let PortAudio look at the machine anew: its list is made once, at initialisation. Raises OSError."""
-        # Not at the top: its 30 ms (and ALSA's chatter) must not keep the parent's death from being noticed.
-        import pyaudio
-
-        if self._portaudio is not None:
-            self._portaudio.terminate()
-            self._portaudio = None
-        cards = _cards()
-        try:
-            self._portaudio = pyaudio.PyAudio()
-        except OSError as error:
-            raise OSError(alsa_config.fault() or f"PortAudio cannot begin: {_reason(error)}") from None
-        devices = []
-        for number in range(self._portaudio.get_device_count()):
-            info = self._portaudio.get_device_info_by_index(number)
-            channels = (int(info["maxInputChannels"]), int(info["maxOutputChannels"]))
-            devices.append(Device(number, str(info["name"]), *channels, round(info["defaultSampleRate"])))
-        self._listed = (cards, devices)
-
-    def _find(self, selector: str) -> Choice:
-        """The device meant. Raises DeviceNotFoundError."""
-        # A plugin appears without the kernel's list changing, and a card that was in use may be free now. Only "no such
-        # card" can be said again without asking every card of the machine, which takes a Pi Zero a while.
-        if self._portaudio is not None and self._listed[0] == _cards() and _is_hardware(selector):
-            choose(selector, self._direction, self._listed[1], read_cards())
-        self._initialise()
-        try:
-            return choose(selector, self._direction, self._listed[1], read_cards())
-        except DeviceNotFoundError:
-            # PortAudio does not list what somebody else has open.
-            if holder := in_use(selector, self._direction, read_cards()):
-                raise OSError(holder) from None
-            raise
 
     def _open(self, request: wire.Open, choice: Choice) -> tuple[Any, wire.Opened]:
         """Open it in the first way it agrees to. Raises OSError: the refusals; ValueError: no such channel."""
@@ -239,7 +218,7 @@ class Host:
                     return stream, wire.Opened(device.name, choice.usb_port, choice.note, *shape)
                 self._say(wire.Trying())
                 stream.close()
-        if holder := in_use(device.name, self._direction, read_cards()):
+        if holder := in_use(device.name, self._direction, self._machine.cards(), os.path.dirname(self._machine.proc)):
             raise OSError(holder)
         said = ", ".join(f"{reason} ({hz} Hz)" for reason, hz in refusals.items())
         raise OSError(f'"{device.name}" cannot be opened: {said}')
@@ -249,7 +228,7 @@ class Host:
         if percent < 0:
             return ""
         self._say(wire.Trying())
-        card = card_of(device, read_cards())
+        card = card_of(device, self._machine.cards())
         return card_level.set_level(None if card is None else card.number, device.name, self._direction, percent)
 
     def _periods(self, hz: int, period_ms: int) -> Iterator[int]:
@@ -312,7 +291,7 @@ class Host:
                 reported, reported_s = position, now_s
             was_silent = samples is None
 
-    def _say(self, message: wire.Opened | wire.Failed | wire.Trying | wire.Listing) -> None:
+    def _say(self, message: wire.Opened | wire.Failed | wire.Trying | wire.Waiting | wire.Listing) -> None:
         self._outbox.put(wire.pack(message))
 
 
@@ -327,20 +306,6 @@ def guarded(function: Callable[[], object]) -> Callable[[], None]:
             os._exit(70)
 
     return run
-
-
-def _cards() -> bytes:
-    """What the kernel says about its cards; changes whenever one comes or goes."""
-    try:
-        with open("/proc/asound/cards", "rb") as listing:
-            return listing.read()
-    except OSError:
-        return b""
-
-
-def _is_hardware(selector: str) -> bool:
-    """Only a card of the kernel's can be meant."""
-    return selector == "auto" or selector.startswith("usb:")
 
 
 def _reason(error: OSError | ValueError) -> str:
@@ -361,14 +326,14 @@ def _live_with_parent(link: socket.socket) -> None:
         os._exit(0)
 
 
-def main(direction: Direction, descriptor: int) -> NoReturn:
+def main(direction: Direction, descriptor: int, machine: Machine = Machine()) -> NoReturn:  # noqa: B008  (a tuple)
     """Serve until the daemon is gone."""
     # The daemon decides when its hosts end: a Ctrl-C or a stop of the unit must not cut off the fade.
     for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(ignored, signal.SIG_IGN)
     link = socket.socket(fileno=descriptor)
     _live_with_parent(link)
-    guarded(Host(direction, link).obey)()
+    guarded(Host(direction, link, machine).obey)()
     os._exit(70)
 
 

@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping
 from typing import NoReturn, Protocol
 
 from . import wire
-from .devices import Card, Direction, card_named, is_there, read_cards
+from .card_preference import Preference
+from .devices import Card, Direction, Machine, able_cards, card_named, is_there
 from .host_child import Child
 
 STALL_S = 1.0
@@ -29,13 +30,14 @@ busy card for 1 s, and a sleeping PulseAudio sink took up to 1.9 s to start (mea
 is ended within 3 s."""
 
 LOOK_AGAIN_S = 2.0
-"""A missing device is looked for this often (design.md, section 2)."""
+"""A missing device is looked for this often (design.md, section 2); and a better card than the open one."""
 
 SOON_S = 0.5
-"""The same after the kernel's list of cards has changed: it was perhaps this one."""
+"""The same after the start, and after the kernel's list of cards has changed: it was perhaps this one."""
 
 SETTLING_S = 4.0
-"""So long after such a change: udev sets the rights of a new card's files a moment after it appears (not measured)."""
+"""So long after a start or such a change: udev sets the rights of a new card's files a moment after it appears, and
+others, such as a desktop's sound server, look at it (neither measured)."""
 
 BACKOFF_S = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0)
 """Before starting the next host, by the number of failures in a row. The first is replaced at once: sound is back
@@ -66,6 +68,9 @@ PAUSED = "not wanted"
 UNPLUGGED = "unplugged"
 """Why a host is of no more use whose card is gone; the owner is told which card."""
 
+CHANGED = "a better card is there"
+"""Why a host ends whose successor takes another card."""
+
 
 class Owner(Protocol):
     """Who uses a sound host: the microphone or the speaker. Called in the loop's thread; an exception ends ``run``."""
@@ -75,6 +80,9 @@ class Owner(Protocol):
 
     def lost(self, reason: str) -> None:
         """There is no device now, and why, in words for a journal. Called once for each change of reason."""
+
+    def changes(self) -> None:
+        """The device is closed, since a better one is there: nothing is wrong, and ``opened`` or ``lost`` follows."""
 
     def received(self, message: wire.Block | wire.Played) -> None:
         """What the running device says."""
@@ -94,6 +102,9 @@ class Host(Protocol):
     @property
     def process_id(self) -> int | None: ...
 
+    @property
+    def instead_of(self) -> Card | None: ...
+
     def send(self, message: wire.Samples | wire.Flush) -> None: ...
 
     def pause(self) -> None: ...
@@ -103,7 +114,7 @@ class Host(Protocol):
     async def run(self) -> NoReturn: ...
 
 
-MakesHost = Callable[[Direction, wire.Open, Owner, Mapping[str, str] | None], Host]
+MakesHost = Callable[[Direction, wire.Open, Owner, Mapping[str, str] | None, Preference | None], Host]
 """``SoundHost``, or what stands in its place where no card is."""
 
 
@@ -111,15 +122,24 @@ class SoundHost:
     """Keeps one host running, and its device open, for as long as ``run`` runs.
 
     ``environment``: instead of the daemon's own; only the variables of PASSED_ON are handed over either way.
+    ``preference``: which card "auto" may take; None: whatever is there, until one has been open.
     """
 
     def __init__(
-        self, direction: Direction, request: wire.Open, owner: Owner, environment: Mapping[str, str] | None = None
+        self,
+        direction: Direction,
+        request: wire.Open,
+        owner: Owner,
+        environment: Mapping[str, str] | None = None,
+        preference: Preference | None = None,
+        machine: Machine = Machine(),  # noqa: B008  (a tuple)
     ) -> None:
         self._direction = direction
-        self._request = wire.pack(request)
+        self._request = request
         self._owner = owner
         self._environment = environment
+        self._preference = Preference(direction) if preference is None else preference
+        self._machine = machine
         self._child: Child | None = None
         """None while there is no host."""
         self._running = False
@@ -146,6 +166,12 @@ class SoundHost:
         """The present host has come as far as its device."""
         self._card: Card | None = None
         """The card behind the open device; None for a plugin."""
+        self._better_look_s = 0.0
+        """When to look for a better card."""
+        self._known = b""
+        """The kernel's list of cards in which there was no better one; empty: not looked at yet."""
+        self.instead_of: Card | None = None
+        """In whose place the device is that was opened last; None: in nobody's, or in its own."""
         self._reason = ""
         """What ``lost`` was last told, or what the host said of its end; empty while the device runs."""
         self._wanted = asyncio.Event()
@@ -207,7 +233,7 @@ class SoundHost:
                 reason = f"no process for the sound host: {error.strerror}"
             finally:
                 await self._end()
-            if reason == PAUSED:
+            if reason in (PAUSED, CHANGED):
                 failures, self._reason = 0, ""
                 continue
             if time.monotonic() - began_s >= PROVEN_S:
@@ -228,6 +254,7 @@ class SoundHost:
         self._child = child = Child(self._direction, self._environment)
         self._over = over
         self._proven = False
+        self._settled_s = time.monotonic() + SETTLING_S
         self.started += 1
         self._listen(child, over)
         loop.add_reader(child.chatter, child.log_chatter, loop)
@@ -241,15 +268,34 @@ class SoundHost:
             elif self._look_at_s is not None:
                 if now_s >= self._look_at_s:
                     self._ask()
-                elif read_cards() != self._cards:
+                elif self._machine.cards() != self._cards:
                     self._settled_s = now_s + SETTLING_S
                     self._ask()
-            elif self._running and self._card is not None and not is_there(self._card):
+            elif self._running and self._card is not None and not is_there(self._card, self._machine.proc):
                 # A second sooner than by its silence, and so much less of a spinning host.
                 return UNPLUGGED
             elif not over.done() and now_s >= self._heard_s + self._limit_s:
                 return f"the sound host hung for {self._limit_s:g} s"
+            elif not over.done() and self._should_change(now_s):
+                self._running = False
+                self._owner.changes()
+                return CHANGED
         return over.result()
+
+    def _should_change(self, now_s: float) -> bool:
+        """A better card has come, and nobody will notice that it is taken."""
+        if self._request.device != "auto" or not self._running or now_s < self._better_look_s:
+            return False
+        self._better_look_s = now_s + LOOK_AGAIN_S
+        # Of a list that has not changed, which it does not for months, only these few bytes are read.
+        if (listing := self._machine.listing()) == self._known:
+            return False
+        has_come = self._preference.is_better_there(able_cards(self._direction, self._machine), now_s)
+        if self._preference.expects_better:
+            self._known, self._better_look_s = b"", now_s + SOON_S
+        else:
+            self._known = listing
+        return has_come and self._preference.between_turns()
 
     def _listen(self, child: Child, over: asyncio.Future[str]) -> None:
         """Have ``_fetch`` called when it is time: when something is there, or at the next look."""
@@ -287,10 +333,12 @@ class SoundHost:
     def _ask(self) -> None:
         assert self._child is not None
         self._look_at_s = None
-        self._cards = read_cards()
+        self._cards = self._machine.cards()
         self._heard_s = time.monotonic()
         self._limit_s = LOOKING_S
-        self._child.send(self._request)
+        limits = self._preference.limits(self._heard_s)
+        request = self._request._replace(worst_rank=limits.worst_rank, refused=tuple(limits.refused))
+        self._child.send(wire.pack(request))
 
     def _read(self, child: Child) -> str | None:
         """Take in what the host says; when it has ended, why."""
@@ -318,11 +366,17 @@ class SoundHost:
         elif isinstance(message, wire.Trying):
             self._proven = True
             self._limit_s = CALL_S
+        elif isinstance(message, wire.Waiting):
+            # The other host may be slow, or hang; this one has its own time when its turn has come.
+            self._limit_s = LOOKING_S
         elif isinstance(message, wire.Opened):
             self._limit_s = CALL_S
             self._running = True
             self._reason = ""
-            self._card = card_named(message.name, read_cards())
+            self._card = card_named(message.name, self._machine.cards())
+            self._known, self.instead_of = b"", None
+            if self._card is not None and self._request.device == "auto":
+                self.instead_of = self._preference.opened(self._card, able_cards(self._direction, self._machine))
             self._owner.opened(message)
         elif isinstance(message, wire.Failed):
             self._proven = True
@@ -334,8 +388,10 @@ class SoundHost:
         """Tell the owner, unless it knows, or does not want to."""
         if not self._wanted.is_set():
             return
-        if self._running and self._card is not None and self._card not in read_cards():
+        if self._running and self._card is not None and self._card not in self._machine.cards():
             reason = f'"{self._card.name}" was unplugged'
+        if self._running:
+            self._preference.lost(able_cards(self._direction, self._machine))
         known = not self._running and reason == self._reason
         self._running = False
         self._reason = reason

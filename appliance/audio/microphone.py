@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import wire
+from .card_preference import Preference
 from .format import SAMPLE_BYTES, WIRE_HZ, frames_from_ms
 from .host_process import MakesHost, SoundHost
 from .levels import SILENCE_DBFS, audible_dbfs
@@ -56,6 +57,7 @@ class MicrophoneOpened:
     """It hears from now on. The notes are one line each for the journal, mostly empty.
 
     ``note``: there was a choice between several. ``level_note``: the card's own volume could not be set.
+    ``instead_of``: name of the card in whose place it is; empty: in nobody's.
     """
 
     name: str
@@ -63,6 +65,7 @@ class MicrophoneOpened:
     channels: int
     note: str
     level_note: str = ""
+    instead_of: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +100,7 @@ def _nobody() -> None:
 class Microphone:
     """Writes what is heard into ``ring``, mono at ``WIRE_HZ``, with the time at which it was heard.
 
-    ``environment``: as in ``SoundHost``.
+    ``environment``, ``preference``: as in ``SoundHost``.
     """
 
     def __init__(
@@ -106,6 +109,7 @@ class Microphone:
         ring: Ring,
         on_event: Callable[[MicrophoneEvent], None],
         environment: Mapping[str, str] | None = None,
+        preference: Preference | None = None,
         host: MakesHost = SoundHost,
     ) -> None:
         channel = settings.channel
@@ -119,7 +123,7 @@ class Microphone:
             settings.period_ms,
             settings.capture_percent,
         )
-        self._host = host("capture", request, self, environment)
+        self._host = host("capture", request, self, environment, preference)
         self._resampler = Resampler(WIRE_HZ, WIRE_HZ)
         self._fetched: list[bytes] = []
         """PCM of blocks that follow each other without a gap and are not yet in the ring."""
@@ -200,7 +204,9 @@ class Microphone:
         self._fetched = []
         self._resampler = Resampler(opened.hz, WIRE_HZ)
         self._next_frame = 0
-        self._on_event(MicrophoneOpened(opened.name, opened.hz, opened.channels, opened.note, opened.level_note))
+        before = self._host.instead_of
+        shape = (opened.name, opened.hz, opened.channels, opened.note, opened.level_note)
+        self._on_event(MicrophoneOpened(*shape, "" if before is None else before.name))
 
     def lost(self, reason: str) -> None:
         """There is none now."""
@@ -208,6 +214,11 @@ class Microphone:
         # Who was told that there is none knows that nothing was heard; a hole would end the first turn that follows.
         self.device = self._next_s = None
         self._on_event(MicrophoneLost(reason))
+
+    def changes(self) -> None:
+        """It is closed, to be opened on a better card."""
+        self.fetched()
+        self.device = self._next_s = None
 
     def received(self, message: wire.Block | wire.Played) -> None:
         """One block."""

@@ -14,6 +14,7 @@ from typing import NoReturn, Protocol
 import numpy as np
 
 from . import player, wire
+from .card_preference import Preference
 from .format import WIRE_HZ, frames_from_ms
 from .host_process import MakesHost, SoundHost
 from .output_queue import FADE_S
@@ -57,7 +58,8 @@ class SpeakerOpened:
     """It can be heard from now on. The notes are one line each for the journal, mostly empty.
 
     ``note``: there was a choice between several. ``latency_s``: from the host to the air, as far as ALSA knows: the
-    device's buffer. ``level_note``: the card's own volume could not be set.
+    device's buffer. ``level_note``: the card's own volume could not be set. ``instead_of``: name of the card in whose
+    place it is; empty: in nobody's.
     """
 
     name: str
@@ -66,6 +68,7 @@ class SpeakerOpened:
     note: str
     latency_s: float
     level_note: str = ""
+    instead_of: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +112,7 @@ SpeakerEvent = SpeakerOpened | SpeakerLost | ReplyAudible | ReplyDrained | Under
 class Speaker:
     """Plays what ``player`` gives. It owns the player's side marked "emptying", and its ``on_change``.
 
-    ``environment``: as in ``SoundHost``.
+    ``environment``, ``preference``: as in ``SoundHost``.
     """
 
     def __init__(
@@ -118,13 +121,14 @@ class Speaker:
         player: Player,
         on_event: Callable[[SpeakerEvent], None],
         environment: Mapping[str, str] | None = None,
+        preference: Preference | None = None,
         host: MakesHost = SoundHost,
     ) -> None:
         self._queue_ms = settings.queue_ms
         self._player = player
         self._on_event = on_event
         request = wire.Open(settings.device, settings.rate_hz, 0, settings.period_ms, settings.mixer_percent)
-        self._host = host("playback", request, self, environment)
+        self._host = host("playback", request, self, environment, preference)
         self._resampler = Resampler(WIRE_HZ, WIRE_HZ)
         self._tail = False
         """The resampler holds the end of what it was given."""
@@ -206,7 +210,8 @@ class Speaker:
         self._epoch = 0
         self._restart()
         shape = (opened.name, opened.hz, opened.channels, opened.note, opened.buffer_s, opened.level_note)
-        self._on_event(SpeakerOpened(*shape))
+        before = self._host.instead_of
+        self._on_event(SpeakerOpened(*shape, "" if before is None else before.name))
         self._player.rewind(RESUME_MS)
 
     def lost(self, reason: str) -> None:
@@ -216,6 +221,11 @@ class Speaker:
         self._queue_end_s = min(self._queue_end_s, time.monotonic())
         self.device = None
         self._on_event(SpeakerLost(reason))
+
+    def changes(self) -> None:
+        """It is closed, to be opened on a better card. What the player holds waits for that."""
+        self._queue_end_s = min(self._queue_end_s, time.monotonic())
+        self.device = None
 
     def received(self, message: wire.Block | wire.Played) -> None:
         """How far the host is."""

@@ -4,6 +4,7 @@
 
     daemon ─► host   o open {json}   l list                p samples <epoch> pcm   f flush <epoch>
     host ─► daemon   O opened {json}   D devices {json}   X failed {json}   T trying
+                     W waiting
                      B block <time, index> pcm             P played <epoch, written, queued, underruns, time>
 
 The socket is SOCK_SEQPACKET: messages keep their edges, and a closed end is an empty read. Both ends run the same
@@ -17,7 +18,7 @@ import json
 import struct
 from typing import Any, NamedTuple
 
-from .devices import Card, Device
+from .devices import KINDS, Card, Device
 
 LARGEST_BYTES = 98_304
 """Room for one message: 60 ms of eight channels at 96 kHz, the most that can be configured, are 92 kB, of an ordinary
@@ -36,6 +37,9 @@ class Open(NamedTuple):
     period_ms: int
     level_percent: int = -1
     """The card's own volume is set to so much of its range, and unmuted; -1: left alone."""
+    worst_rank: int = len(KINDS) - 1
+    refused: tuple[str, ...] = ()
+    """Both as in ``devices.Limits``."""
 
 
 class Opened(NamedTuple):
@@ -66,8 +70,12 @@ class Trying(NamedTuple):
     """Host → daemon: all devices have been looked at. A call begins that is short, or never returns."""
 
 
+class Waiting(NamedTuple):
+    """Host → daemon: another sound host looks at the cards, and this one waits for its turn; or its turn has come."""
+
+
 class Listing(NamedTuple):
-    """Host → daemon: all there is."""
+    """Host → daemon: all there is; the devices that PortAudio leaves out are among them, UNLISTED."""
 
     devices: list[Device]
     cards: list[Card]
@@ -110,18 +118,18 @@ class Played(NamedTuple):
 
 
 ToHost = Open | Samples | Flush | None
-FromHost = Opened | Failed | Trying | Listing | Block | Played
+FromHost = Opened | Failed | Trying | Waiting | Listing | Block | Played
 
 BLOCK = struct.Struct("=cdQ")
 PLAYED = struct.Struct("=cIQIId")
 EPOCH = struct.Struct("=cI")
-LETTERS = {Open: b"o", Opened: b"O", Failed: b"X", Trying: b"T", Listing: b"D"}
+LETTERS = {Open: b"o", Opened: b"O", Failed: b"X", Trying: b"T", Waiting: b"W", Listing: b"D"}
 """Of those whose fields follow as a JSON list."""
 LIST = b"l"
 """Daemon → host: answer with a Listing."""
 
 
-def pack(message: Open | Opened | Failed | Trying | Listing | Block | Samples | Flush | Played) -> bytes:
+def pack(message: Open | Opened | Failed | Trying | Waiting | Listing | Block | Samples | Flush | Played) -> bytes:
     """The datagram of ``message``."""
     match message:
         case Block():
@@ -143,7 +151,8 @@ def unpack_for_host(datagram: bytes) -> ToHost:
         case b"f":
             return Flush(EPOCH.unpack(datagram)[1])
         case b"o":
-            return Open(*_fields(datagram))
+            request = Open(*_fields(datagram))
+            return request._replace(refused=tuple(request.refused))
         case b"l":
             return None
     raise ValueError(f"no message to a sound host: {datagram[:1]!r}")
@@ -163,6 +172,8 @@ def unpack_from_host(datagram: bytes) -> FromHost:
             return Failed(*_fields(datagram))
         case b"T":
             return Trying()
+        case b"W":
+            return Waiting()
         case b"D":
             devices, cards = _fields(datagram)
             return Listing([Device(*device) for device in devices], [Card(*card) for card in cards])

@@ -1,7 +1,8 @@
-"""The sound devices as the daemon sees them, and which it would take.
+"""The sound devices as the kernel has them, and which of them the daemon has, or would take.
 
-A * stands before the one that the configuration means now. Any name shown here, a part of it, or a port such as
-usb:1-1.2 can be written as microphone.device or speaker.device. Ends with 69 when one of the two is not there.
+A * stands before the one that a running daemon has open; where none runs, before the one that the configuration means.
+Any name shown here, a part of it, or a port such as usb:1-1.2 can be written as microphone.device or speaker.device.
+Ends with 69 when one of the two is not there, or not to be had.
 """
 
 from __future__ import annotations
@@ -11,12 +12,14 @@ import logging
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
 
 from appliance import config
 from appliance.audio import wire
-from appliance.audio.devices import MOST_HARDWARE_CHANNELS, NOUN, Choice, Direction, card_of, choose, described
+from appliance.audio.devices import MOST_HARDWARE_CHANNELS, NOUN, UNLISTED, Direction, card_of, choose, described
+from appliance.audio.holders import holder_of, in_use
+from appliance.commands import ctl
 from appliance.errors import DeviceNotFoundError, UnavailableError
 
 log = logging.getLogger(__name__)
@@ -33,21 +36,54 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the lists; 0. Raises ConfigurationError, UnavailableError, and after the lists DeviceNotFoundError."""
     settings = config.load(args.config)
+    status = _status(settings.control.socket_path)
     found = listing()
     missing = []
     selectors: dict[Direction, str] = {"capture": settings.microphone.device, "playback": settings.speaker.device}
     for direction, selector in selectors.items():
-        chosen = None
-        try:
-            chosen = choose(selector, direction, found.devices, found.cards)
-        except DeviceNotFoundError as error:
-            missing.append(str(error))
-        print(f'{NOUN[direction]}.device = "{selector}"')
-        for row in rows(direction, found, chosen):
+        noun = NOUN[direction]
+        chosen, fault, note = _meant(selector, direction, found) if status is None else _open(noun, status)
+        if fault:
+            missing.append(fault)
+        print(f'{noun}.device = "{selector}"')
+        for row in rows(direction, found, chosen, is_open=status is not None):
             print(row)
+        if note:
+            print(f"  {note}")
     if missing:
         raise DeviceNotFoundError("\n".join(missing))
     return 0
+
+
+def _status(path: str) -> dict[str, Any] | None:
+    """What the running daemon shows of itself; None: none runs, or it cannot be asked, which is said then."""
+    try:
+        status: dict[str, Any] = ctl.ask(path, "status")["status"]
+    except UnavailableError as error:
+        if not isinstance(error.__cause__, FileNotFoundError | ConnectionRefusedError):
+            print(f"what the daemon has open is not known: {error}", file=sys.stderr)
+        return None
+    return status
+
+
+def _open(noun: str, status: Mapping[str, Any]) -> tuple[str, str, str]:
+    """Name of what the daemon has open, why it has nothing, and a remark; what there is not is empty."""
+    if (opened := status[noun]) is not None:
+        return str(opened["name"]), "", ""
+    if noun == NOUN["capture"] and (muted_by := status["muted_by"]):
+        return "", "", f"the microphone is switched off: {muted_by}"
+    fault = status[f"{noun}_fault"]
+    return "", f"no {noun}: {fault}" if fault else f"no {noun} yet: the daemon is opening it", ""
+
+
+def _meant(selector: str, direction: Direction, found: wire.Listing) -> tuple[str, str, str]:
+    """Name of the device that ``selector`` means, why it cannot be had, and a remark; what there is not is empty."""
+    try:
+        choice = choose(selector, direction, found.devices, found.cards)
+    except DeviceNotFoundError as error:
+        return "", str(error), ""
+    name = choice.device.name
+    return name, in_use(name, direction, found.cards) if choice.device.number == UNLISTED else "", choice.note
 
 
 def listing() -> wire.Listing:
@@ -65,8 +101,10 @@ def listing() -> wire.Listing:
         ours.settimeout(LISTING_TIMEOUT_S)
         try:
             ours.send(wire.LIST)
-            answer = ours.recv(wire.LARGEST_BYTES)
-            message = wire.unpack_from_host(answer) if answer else None
+            message: wire.FromHost | None = wire.Waiting()
+            while isinstance(message, wire.Waiting):
+                answer = ours.recv(wire.LARGEST_BYTES)
+                message = wire.unpack_from_host(answer) if answer else None
         except OSError as error:
             log.debug("no answer from the sound host: %s", error)
             message = None
@@ -80,16 +118,23 @@ def listing() -> wire.Listing:
     return message
 
 
-def rows(direction: Direction, found: wire.Listing, chosen: Choice | None) -> Iterator[str]:
-    """One line for each device of ``direction``, then the cards that show none: PortAudio leaves out what is busy."""
+def rows(direction: Direction, found: wire.Listing, chosen: str, *, is_open: bool) -> Iterator[str]:
+    """One line for each device of ``direction``, then the cards that have none at all.
+
+    ``chosen``: name of the one to mark; ``is_open``: because the daemon has it open.
+    """
     for device in found.devices:
         if count := device.channels(direction):
-            mark = "*" if chosen and chosen.device == device else " "
             channels = "any number" if count > MOST_HARDWARE_CHANNELS else count
-            yield f"{mark} {described(device, found.cards)}: {device.default_hz} Hz, channels: {channels}"
+            if is_open and device.name == chosen:
+                state = "open in the running daemon"
+            elif device.number == UNLISTED:
+                holder = holder_of(device.name, direction, found.cards)
+                state = f"in use by {holder}" if holder else "not to be opened (is this user in the group audio?)"
+            else:
+                state = f"{device.default_hz} Hz, channels: {channels}"
+            yield f"{'*' if device.name == chosen else ' '} {described(device, found.cards)}: {state}"
     shown = {card_of(device, found.cards) for device in found.devices}
     for card in found.cards:
         if card not in shown:
-            yield f'  "{card.name}": in use by another program (a running daemon?), or without sound'
-    if chosen and chosen.note:
-        yield f"  {chosen.note}"
+            yield f'  "{card.name}": neither microphone nor speaker'

@@ -39,7 +39,7 @@ class Host:
 
     def next(self) -> wire.FromHost:
         """What it says, but for its notes on what it tries."""
-        while isinstance(said := wire.unpack_from_host(self.link.recv(wire.LARGEST_BYTES)), wire.Trying):
+        while isinstance(said := wire.unpack_from_host(self.link.recv(wire.LARGEST_BYTES)), wire.Trying | wire.Waiting):
             pass
         return said
 

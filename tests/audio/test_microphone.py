@@ -267,6 +267,9 @@ class Nobody:
     def lost(self, reason: str) -> None:
         self.reasons.append(reason)
 
+    def changes(self) -> None:
+        raise AssertionError
+
     def received(self, message: wire.Block | wire.Played) -> None:
         raise AssertionError(message)
 

@@ -5,6 +5,7 @@ Each case runs UNPLUG_ROUNDS times (default 1); ``make test-unplug`` sets 6, whi
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import logging
 import os
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from appliance.commands import devices
 from appliance.commands.virtual_card import VirtualCard
 from appliance.daemon import Daemon
 from appliance.simulator.scenario import Reply, Scenario, Turn, conversation
@@ -134,6 +136,19 @@ async def test_a_device_that_is_missing_at_the_start(card: VirtualCard, tmp_path
             await daemon.until(lambda: daemon.speaker.device is not None, 10)
         await asyncio.to_thread(COMES[what], card)
         await daemon.until(lambda: daemon.ready, BACK_S)
+
+
+async def test_the_devices_command_beside_a_running_box(
+    card: VirtualCard, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The README's step after the installation."""
+    async with Service() as service, box(service, card, tmp_path) as daemon:
+        settings = tmp_path / "config.toml"
+        settings.write_text(f'control.socket = "{daemon.config.control.socket_path}"\n')
+        assert await asyncio.to_thread(devices.run, argparse.Namespace(config=str(settings))) == 0
+    rows = capsys.readouterr().out.splitlines()
+    marked = [row for row in rows if row.startswith("*")]
+    assert marked == [f'* "{name}": open in the running daemon' for name in (card.microphone, card.speaker)]
 
 
 @pytest.mark.parametrize("side", ["microphone", "speaker"])

@@ -25,7 +25,7 @@ def ask_host(direction: Direction, percent: int) -> wire.Opened | wire.Failed:
         ours.settimeout(30)
         ours.send(wire.pack(wire.Open("Dummy", 48_000, 0, 10, percent)))
         try:
-            while isinstance(said := wire.unpack_from_host(ours.recv(wire.LARGEST_BYTES)), wire.Trying):
+            while isinstance(said := wire.unpack_from_host(ours.recv(wire.LARGEST_BYTES)), wire.Trying | wire.Waiting):
                 pass
         finally:
             host.kill()

@@ -1,8 +1,9 @@
 """Pulls the sound cards out of a running box and pushes them back in: in the virtual machine, on a real ALSA driver.
 
-``guest.py [idle=4] [listening=3] [speaking=3]``: how often in each state. A whole daemon talks to the embedded service;
-its cards are two of snd-aloop, whose driver is unbound and bound again. Standard library and the daemon's own control
-socket. Exit status 0 if all rounds held.
+``guest.py [--auto] [idle=4] [listening=3] [speaking=3]``: how often in each state. A whole daemon talks to the embedded
+service; its cards are two of snd-aloop, whose driver is unbound and bound again. With --auto they are not named: the
+first is microphone and speaker, and the second stays, which the box must not take instead. Standard library and the
+daemon's own control socket. Exit status 0 if all rounds held.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ NAMES = ("Loopback: PCM (hw:0,0)", "Loopback: PCM (hw:1,0)")
 
 LIGHT_S = 2.0
 ANSWERED_S = 5.0
+SLIDES_S = 3.0
 BUSY = 0.9
 """Of a core, for a whole second: what PortAudio does when its card is gone."""
 
@@ -59,13 +61,15 @@ class Removal(NamedTuple):
 class Box:
     """The daemon, and all that it says."""
 
-    def __init__(self) -> None:
+    def __init__(self, auto: bool) -> None:
+        self.number = dict.fromkeys(NUMBER, 0) if auto else NUMBER
+        """Which card is which part."""
         self.service = self._start("simulate", "--port", "0", output=subprocess.PIPE)
         assert self.service.stdout is not None
         self.url = self.service.stdout.readline().decode().split()[2].rstrip(";")
+        named = "" if auto else f'microphone.device = "{NAMES[0]}"\nspeaker.device = "{NAMES[1]}"\n'
         (FOLDER / "config.toml").write_text(
-            f'service.url = "{self.url}"\nmicrophone.device = "{NAMES[0]}"\nspeaker.device = "{NAMES[1]}"\n'
-            f'control.socket = "{CONTROL}"\n[talk]\nmode = "hold"\n'
+            f'service.url = "{self.url}"\n{named}control.socket = "{CONTROL}"\n[talk]\nmode = "hold"\n'
         )
         self.journal = FOLDER / "journal"
         with self.journal.open("wb") as journal:
@@ -207,12 +211,13 @@ def busiest(seconds: float) -> float:
     return max(after.get(process, used) - used for process, used in before.items()) / took_s
 
 
-def drive(action: str, part: str) -> None:
-    (DRIVER / action).write_text(f"snd_aloop.{NUMBER[part]}")
+def drive(action: str, number: int) -> None:
+    (DRIVER / action).write_text(f"snd_aloop.{number}")
 
 
 def removal(box: Box, state: str, parts: tuple[str, ...]) -> Removal:
     """One round; raises Trouble."""
+    numbers = sorted({box.number[part] for part in parts})
     lost = {part: box.said(rf"no {part}: ") for part in parts}
     found = {part: box.said(rf"{part}: Loopback") for part in parts}
     since = box.now()
@@ -225,7 +230,7 @@ def removal(box: Box, state: str, parts: tuple[str, ...]) -> Removal:
             box.state("speaking", since=ask(box), timeout_s=40)
         since = box.now()
         # The write waits until nobody has the card open any more: that is for the daemon to see to.
-        pulling = [threading.Thread(target=drive, args=("unbind", part)) for part in parts]
+        pulling = [threading.Thread(target=drive, args=("unbind", number)) for number in numbers]
         began_s = time.monotonic()
         for thread in pulling:
             thread.start()
@@ -239,8 +244,14 @@ def removal(box: Box, state: str, parts: tuple[str, ...]) -> Removal:
     if state == "listening":
         box.tell("release")
     since = box.now()
-    for part in parts:
-        drive("bind", part)
+    if len(set(box.number.values())) < len(box.number):
+        # Long enough for a box that takes whatever there is.
+        time.sleep(SLIDES_S)
+        for part in parts:
+            if box.said(rf"{part}: Loopback") != found[part]:
+                raise Trouble(f"another card was taken as {part}")
+    for number in numbers:
+        drive("bind", number)
     back_s = time.monotonic()
     # While an answer plays, the light says nothing of a microphone (ruling 23); the journal does.
     while any(box.said(rf"{part}: Loopback") == found[part] for part in parts):
@@ -272,15 +283,19 @@ def check(box: Box, measured: Removal, process: int) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    counts = {"idle": 4, "listening": 3, "speaking": 3, **{name: int(n) for name, _, n in map(_split, arguments)}}
+    auto = "--auto" in arguments
+    given = {name: int(count) for name, _, count in map(_split, arguments) if count}
+    counts = {"idle": 4, "listening": 3, "speaking": 3, **given}
     choices = {
         "idle": (("microphone",), ("speaker",), ("microphone", "speaker")),
         "listening": (("microphone",), ("microphone", "speaker")),
         "speaking": (("speaker",), ("microphone", "speaker")),
     }
+    if auto:
+        choices = dict.fromkeys(choices, (("microphone", "speaker"),))
     FOLDER.mkdir(exist_ok=True)
     write_question()
-    box = Box()
+    box = Box(auto)
     good = rounds = 0
     try:
         process = box.daemon.pid

@@ -8,6 +8,7 @@ modprobe snd-aloop enable=1,1 index=0,1 id=Microphone,Speaker pcm_substreams=1,1
 udevadm settle
 status=0
 python3 guest.py $(cat /share/arguments) || status=1
+python3 guest.py --auto idle=2 listening=1 speaking=2 || status=1
 # After the box, which would otherwise have a third card to choose from.
 modprobe snd-dummy index=2 id=Dummy pcm_substreams=1
 udevadm settle

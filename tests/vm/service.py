@@ -41,8 +41,6 @@ RECORDING = Path("/run/answer.wav")
 MOUTH, EAR = "plughw:Device,1,0", "hw:Device,1,0"
 """What goes into the second device of the loop comes out of the first, the box's, and the other way round."""
 
-CARD = "Loopback: PCM (hw:0,0)"
-
 BUTTON, LED = 17, 27
 """Of hardware/profiles/button-box.toml."""
 
@@ -259,12 +257,9 @@ def the_profile_and_a_key_make_it_ready() -> str:
 
 
 def configure(profile: str) -> None:
-    """The profile as it is, with what this machine is: where the service is; which end of the loop is the box's, since
-    "auto" might take the room's; and a buffer of 40 ms, for of this card's 20 ms emulation alone takes some."""
-    added = (
-        f'service.url = "ws://localhost:8765/v1/realtime"\nmicrophone.device = "{CARD}"\n'
-        f'speaker.device = "{CARD}"\nspeaker.period_ms = 20\n'
-    )
+    """The profile as it is, with what this machine is: where the service is; and a buffer of 40 ms, for of this card's
+    20 ms emulation alone takes some. The card is found: of its two devices the first, whose other end is the room."""
+    added = 'service.url = "ws://localhost:8765/v1/realtime"\nspeaker.period_ms = 20\n'
     SETTINGS.write_text(added + (PROFILES / profile).read_text())
 
 

@@ -13,7 +13,8 @@ from typing import Final, NoReturn
 import numpy as np
 
 from appliance.audio import wire
-from appliance.audio.devices import Direction
+from appliance.audio.card_preference import Preference
+from appliance.audio.devices import Card, Direction
 from appliance.audio.format import SAMPLE_BYTES, WIRE_HZ
 from appliance.audio.host_process import Host, Owner
 
@@ -33,6 +34,7 @@ class _Cardless:
         self.gathers = False
         self.due_s: float | None = None
         self.process_id: int | None = None
+        self.instead_of: Card | None = None
 
     def pause(self) -> None:
         """Nothing is open that could be closed."""
@@ -116,7 +118,12 @@ class Cardless:
     playback: PlaybackHost
 
     def __call__(
-        self, direction: Direction, _request: wire.Open, owner: Owner, _environment: Mapping[str, str] | None
+        self,
+        direction: Direction,
+        _request: wire.Open,
+        owner: Owner,
+        _environment: Mapping[str, str] | None,
+        _preference: Preference | None,
     ) -> Host:
         if direction == "capture":
             self.capture = CaptureHost(owner)

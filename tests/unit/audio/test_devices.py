@@ -7,12 +7,27 @@ line); so is what PortAudio makes of all of them.
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
-from appliance.audio.devices import Card, Device, Direction, choose, parse_cards, read_cards
+from appliance.audio.devices import (
+    UNLISTED,
+    Card,
+    Device,
+    Direction,
+    Limits,
+    Machine,
+    able_cards,
+    choose,
+    completed,
+    obstacle,
+    parse_cards,
+    read_cards,
+    read_devices,
+)
 from appliance.errors import DeviceNotFoundError
 
 
@@ -315,3 +330,79 @@ def test_a_kernel_without_sound_has_no_cards(tmp_path: Path) -> None:
     assert read_cards(tmp_path / "cards", tmp_path) == []
     (tmp_path / "cards").write_text("--- no soundcards ---\n")
     assert read_cards(tmp_path / "cards", tmp_path) == []
+
+
+PCM_NAMES = {
+    # As snd-dummy, snd-usb-audio, snd-bcm2835 and vc4-hdmi name theirs; behind it what PortAudio 19.6 makes of it.
+    ("Dummy", "Dummy PCM"): "Dummy: PCM",
+    ("USB PnP Sound Device", "USB Audio"): "USB PnP Sound Device: Audio",
+    ("bcm2835 Headphones", "bcm2835 Headphones"): "bcm2835 Headphones: -",
+    ("vc4-hdmi", "MAI PCM i2s-hifi-0"): "vc4-hdmi: MAI PCM i2s-hifi-0",
+    ("QEMU USB Audio", "USB Audio"): "QEMU USB Audio: -",
+}
+
+
+def kernel(folder: Path, *pcms: tuple[int, str, str]) -> None:
+    """Files of ``/proc/asound``: number of a card, folder of a device, its name."""
+    for number, pcm, name in pcms:
+        (folder / f"card{number}/{pcm}").mkdir(parents=True)
+        (folder / f"card{number}/{pcm}/info").write_text(
+            f"card: {number}\ndevice: 0\nname: {name}\nsubname: subdevice #0\n"
+        )
+
+
+@pytest.mark.parametrize(("names", "portaudio"), PCM_NAMES.items())
+def test_a_device_of_the_kernels_has_the_name_that_portaudio_would_give_it(
+    tmp_path: Path, names: tuple[str, str], portaudio: str
+) -> None:
+    kernel(tmp_path, (3, "pcm0c", names[1]))
+    (device,) = read_devices([Card(3, "X", "USB-Audio", names[0], "1-1")], str(tmp_path))
+    assert device == Device(UNLISTED, f"{portaudio} (hw:3,0)", 1, 0, 0)
+
+
+def test_what_portaudio_leaves_out_stands_beside_what_it_lists(tmp_path: Path) -> None:
+    kernel(tmp_path, (0, "pcm0p", "bcm2835 Headphones"), (2, "pcm0c", "USB Audio"), (2, "pcm0p", "USB Audio"))
+    (tmp_path / "card2/oss_mixer").touch()
+    found = read_devices(PI_3.cards, str(tmp_path))
+    # Its speaker is in use by somebody, so it is listed as a microphone alone.
+    listed = devices(("USB PnP Sound Device: Audio (hw:2,0)", 1, 0), ("pulse", 32, 32))
+    assert completed(listed, found, "capture") == listed
+    assert [(each.number, each.name) for each in completed(listed, found, "playback")] == [
+        (1, "pulse"),
+        (UNLISTED, "bcm2835 Headphones: - (hw:0,0)"),
+        (UNLISTED, "USB PnP Sound Device: Audio (hw:2,0)"),
+    ]
+    assert choose("auto", "playback", completed(listed, found, "playback"), PI_3.cards).usb_port == "1-1.3"
+
+
+def test_auto_goes_by_the_limits_and_a_name_does_not() -> None:
+    missing = Limits(worst_rank=0)
+    with pytest.raises(DeviceNotFoundError) as raised:
+        choose("auto", "playback", NOTHING_PLUGGED_IN.devices, NOTHING_PLUGGED_IN.cards, missing)
+    others = '"bcm2835 Headphones", "vc4-hdmi: MAI PCM i2s-hifi-0"'
+    said = f"the USB speaker that was here is missing; {others} is not taken in its place (speaker.fallback_s)"
+    assert str(raised.value) == said
+    named = choose("bcm2835", "playback", NOTHING_PLUGGED_IN.devices, NOTHING_PLUGGED_IN.cards, missing)
+    assert named.device.name == "bcm2835 Headphones: - (hw:0,0)"
+    beside = choose("auto", "capture", PI_4.devices, PI_4.cards, Limits(refused=("1-1.2",)))
+    assert beside.usb_port == "1-1.4"
+
+
+def test_the_able_cards_come_in_the_order_of_auto(tmp_path: Path) -> None:
+    (tmp_path / "cards").write_text(PI_4.listing)
+    for number, place in PI_4.places.items():
+        (tmp_path / f"card{number}").mkdir()
+        (tmp_path / f"card{number}/device").symlink_to(place)
+    kernel(tmp_path, (0, "pcm0p", "x"), (1, "pcm0c", "x"), (3, "pcm0p", "x"), (4, "pcm0c", "x"), (4, "pcm0p", "x"))
+    machine = Machine(str(tmp_path), str(tmp_path))
+    assert [card.number for card in able_cards("playback", machine)] == [4, 3, 0]
+    assert [card.number for card in able_cards("capture", machine)] == [4, 1]
+
+
+def test_what_keeps_us_from_a_device(tmp_path: Path) -> None:
+    assert obstacle("Dummy: PCM (hw:1,0)", "capture", str(tmp_path)) == errno.ENOENT
+    (tmp_path / "pcmC1D0c").touch()
+    assert obstacle("Dummy: PCM (hw:1,0)", "capture", str(tmp_path)) == 0
+    (tmp_path / "pcmC1D0p").symlink_to("pcmC1D0p")
+    assert obstacle("Dummy: PCM (hw:1,0)", "playback", str(tmp_path)) == errno.ELOOP
+    assert obstacle("usbmic", "capture", str(tmp_path)) == errno.ENOENT

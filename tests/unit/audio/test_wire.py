@@ -10,6 +10,7 @@ from appliance.audio.devices import Card, Device
 TO_HOST = [
     wire.Open("usb:1-1.2", 0, 2, 20),
     wire.Samples(7, b"\x01\x02\x03\x04"),
+    wire.Open("auto", 0, 0, 20, worst_rank=0, refused=("1-1.3", "Headphones")),
     wire.Flush(4_000_000_000),
 ]
 FROM_HOST = [
@@ -19,6 +20,8 @@ FROM_HOST = [
         [Device(0, "usbmic", 1, 0, 48_000)], [Card(2, "Device", "USB-Audio", "USB PnP Sound Device", "1-1.3")]
     ),
     wire.Listing([], []),
+    wire.Trying(),
+    wire.Waiting(),
     wire.Block(12345.678901234, 1 << 40, bytes(range(256)) * 20),
     wire.Played(3, 1 << 40, 2880, 1, 12345.678901234),
 ]
