@@ -18,6 +18,10 @@ QUIET_DBFS = -45.0
 """The loudest 40 ms of speech are above this at arm's length from an ordinary USB microphone; the turn detection of the
 embedded service begins here, too. Not measured with a person."""
 
+STILL = 1
+"""A whole turn whose samples differ by no more is no sound: what is left of a muted card's hiss at 24 bits, or of a
+converter's dither, is one step."""
+
 SHORTEST_S = 0.5
 """A shorter turn says nothing about the microphone."""
 
@@ -29,15 +33,18 @@ class SpeechLevel:
         self._samples = 0
         self._clipped = 0
         self._loudest_dbfs = SILENCE_DBFS
-        self._zeros = True
+        self._lowest, self._highest = 32_767, -32_768
 
     def add(self, pcm: bytes) -> None:
         """Some 40 ms, int16 mono at ``WIRE_HZ``. 20 µs."""
         samples: npt.NDArray[np.int16] = np.frombuffer(pcm[: len(pcm) // SAMPLE_BYTES * SAMPLE_BYTES], dtype=np.int16)
-        if not samples.any():
+        if not samples.size:
+            return
+        lowest, highest = int(samples.min()), int(samples.max())
+        self._lowest, self._highest = min(self._lowest, lowest), max(self._highest, highest)
+        if highest - lowest <= STILL:
             self._samples += samples.size
             return
-        self._zeros = False
         self._samples += samples.size
         self._clipped += int(np.count_nonzero((samples >= CLIPPED) | (samples <= -CLIPPED)))
         # Without the card's offset: some have one as loud as soft speech, and nobody hears it.
@@ -46,17 +53,17 @@ class SpeechLevel:
 
     @property
     def dead(self) -> bool:
-        """All of a turn was exact zeros: a real microphone always hisses."""
-        return self._zeros and self._samples >= SHORTEST_S * WIRE_HZ
+        """All of a turn was one value, give or take STILL: a real microphone always hisses."""
+        return self._highest - self._lowest <= STILL and self._samples >= SHORTEST_S * WIRE_HZ
 
     @property
     def verdict(self) -> str:
         """One line with the fix; empty if there is nothing to say."""
         if self._samples < SHORTEST_S * WIRE_HZ:
             return ""
-        if self._zeros:
+        if self.dead:
             return (
-                "microphone muted or dead: a whole turn of exact silence; look for a switch on it, "
+                "microphone muted or dead: a whole turn of silence; look for a switch on it, "
                 "set microphone.capture_percent, or try another one"
             )
         if self._clipped > CLIPPED_SHARE * self._samples:

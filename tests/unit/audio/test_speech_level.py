@@ -35,9 +35,20 @@ def test_the_verdict(amplitude: float, said: str) -> None:
     assert judged.dead is (amplitude == 0)
 
 
+@pytest.mark.parametrize("rest", [0, -1, 5])
+def test_what_is_left_of_a_muted_card_is_one_step_and_dead(rest: int) -> None:
+    """Of 24 bits cut to 16 it is 0 and -1; a card whose zero is elsewhere stays there."""
+    judged = SpeechLevel()
+    steps = np.random.default_rng(1).integers(rest, rest + 2, 24_000).astype("<i2")
+    for begin in range(0, steps.size, 960):
+        judged.add(steps[begin : begin + 960].tobytes())
+    assert judged.dead
+    assert "muted or dead" in judged.verdict
+
+
 def test_one_sample_is_no_silence() -> None:
     judged = level(0)
-    judged.add(b"\1\0")
+    judged.add(b"\2\0")
     assert not judged.dead
     assert "too quiet" in judged.verdict
 
