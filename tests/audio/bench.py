@@ -17,8 +17,9 @@ class Bench:
         self._plugin, self._kernel, self._home, self._monkeypatch = plugin, kernel, home, monkeypatch
         self._hosts: list[Host] = []
 
-    def insert(self, kind: Kind, heard: bytes = b"", as_card: bool = False) -> OddCard:
-        card = OddCard(kind, self._plugin, self._home, heard, as_card)
+    def insert(self, kind: Kind, heard: bytes = b"", as_card: bool = False, named: str = "") -> OddCard:
+        """Plug it in; ``named``: what an owner adds to the configuration."""
+        card = OddCard(kind, self._plugin, self._home, heard, as_card, named)
         environment = {**card.environment, **({"LD_PRELOAD": str(self._kernel)} if as_card else {})}
         for name, value in environment.items():
             self._monkeypatch.setenv(name, value)

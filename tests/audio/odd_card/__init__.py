@@ -68,7 +68,9 @@ class OddCard:
     """A device "odd" as an owner writes it into an asound.conf; or, ``as_card``, the kernel's card "Odd" (that is
     ``kernel.c``, to be preloaded). In a ``home`` of its own: give ``environment`` to a sound host."""
 
-    def __init__(self, kind: Kind, library: Path, home: Path, heard: bytes = b"", as_card: bool = False) -> None:
+    def __init__(
+        self, kind: Kind, library: Path, home: Path, heard: bytes = b"", as_card: bool = False, named: str = ""
+    ) -> None:
         self._played = home / "played"
         self._xruns = home / "xruns"
         self._played.touch()
@@ -79,7 +81,7 @@ class OddCard:
         place = {"name": "!hw" if as_card else "odd", "arguments": ARGUMENTS if as_card else ""}
         configuration = home / "asound.conf"
         text = CONFIGURATION if as_card else CONFIGURATION.rpartition("pcm.plughw")[0]
-        configuration.write_text(text.format(library=library, home=home, settings=settings, **place))
+        configuration.write_text(text.format(library=library, home=home, settings=settings, **place) + named)
         self.environment = {"ALSA_CONFIG_PATH": str(configuration), "HOME": str(home), "JACK_NO_START_SERVER": "1"}
 
     @property
