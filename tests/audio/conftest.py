@@ -9,6 +9,7 @@ import pytest
 
 from tests.audio.bench import Bench
 from tests.audio.odd_card import build
+from tests.priority import as_the_unit
 
 
 @pytest.fixture(scope="session")
@@ -24,5 +25,6 @@ def kernel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def bench(plugin: Path, kernel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     bench = Bench(plugin, kernel, tmp_path, monkeypatch)
-    yield bench
+    with as_the_unit():
+        yield bench
     bench.close()
