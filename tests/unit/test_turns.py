@@ -47,7 +47,7 @@ class Bench:
         self.daemon = Daemon(config.load(None, overrides))
         self.daemon.reports.on_microphone(MicrophoneOpened("bench", 48_000, 1, ""))
         self.events: list[dict[str, Any]] = []
-        self.sample = 1
+        self.sample = 100
         """All that the microphone hears."""
         self.daemon.listeners.append(self.events.append)
 

@@ -35,9 +35,9 @@ def test_the_verdict(amplitude: float, said: str) -> None:
     assert judged.dead is (amplitude == 0)
 
 
-@pytest.mark.parametrize("rest", [0, -1, 5])
+@pytest.mark.parametrize("rest", [0, -1])
 def test_what_is_left_of_a_muted_card_is_one_step_and_dead(rest: int) -> None:
-    """Of 24 bits cut to 16 it is 0 and -1; a card whose zero is elsewhere stays there."""
+    """Of 24 bits cut to 16 it is 0 and -1."""
     judged = SpeechLevel()
     steps = np.random.default_rng(1).integers(rest, rest + 2, 24_000).astype("<i2")
     for begin in range(0, steps.size, 960):
