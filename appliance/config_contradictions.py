@@ -43,6 +43,10 @@ def contradictions(config: Config) -> Iterator[tuple[tuple[KeyPath, ...], str]]:
     if link.idle_close_s > link.max_session_s:
         text = f"must not be more than link.max_session_s ({link.max_session_s:g})"
         yield (("link", "idle_close_s"), ("link", "max_session_s")), text
+    speaker = config.speaker
+    if speaker.queue_ms < 2 * speaker.period_ms:
+        text = f"must not be less than two of speaker.period_ms ({2 * speaker.period_ms})"
+        yield (("speaker", "queue_ms"), ("speaker", "period_ms")), text
     yield from _pin_faults(config)
     # evdev, which knows the names, is imported only for a box that is used.
     if text := key_names.objection(config.panel.key.key, look_up=bool(config.panel.key.device)):

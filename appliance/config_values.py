@@ -181,6 +181,8 @@ def _meant_value(setting: Setting, value: Any) -> str:
         meant = value
     elif isinstance(default, bool) and value in (0, 1):
         meant = bool(value)
+    elif isinstance(value, (int, float)) and (near := _nearest(value, allowed)) is not None:
+        meant = near
     elif isinstance(value, float) and value.is_integer():
         meant = int(value)
     else:
@@ -188,6 +190,13 @@ def _meant_value(setting: Setting, value: Any) -> str:
     if setting.is_list:
         meant = meant if isinstance(meant, list) else [meant]
     return f"; did you mean {shown(meant)}?" if _follows(setting, meant) else ""
+
+
+def _nearest(value: float, allowed: tuple[str, ...]) -> int | None:
+    """Of numbers that are listed one by one: the one that ``value`` misses by a little, or says in thousands."""
+    listed = [int(item) for item in allowed if item.isdecimal() and item != "0"]
+    close = [number for number in listed if any(abs(meant / number - 1) < 0.05 for meant in (value, 1000 * value))]
+    return close[0] if len(close) == 1 else None
 
 
 def _from_word(text: str, allowed: tuple[str, ...]) -> Any:

@@ -180,11 +180,11 @@ class Reports:
     def on_speaker(self, event: spk.SpeakerEvent) -> None:
         """Everything the speaker reports."""
         match event:
-            case spk.SpeakerOpened(name, hz, channels, note, latency_s, level_note, instead_of):
+            case spk.SpeakerOpened(name, hz, channels, note, latency_s, level_note, delay_note, instead_of):
                 plural = "" if channels == 1 else "s"
                 shape = f"{name}, {hz} Hz, {channels} channel{plural}, {1000 * latency_s:.0f} ms"
                 shape += _in_place_of(instead_of)
-                self._speaker.opened(shape, (note, level_note), _now_s())
+                self._speaker.opened(shape, (note, level_note, delay_note), _now_s())
             case spk.SpeakerLost(reason):
                 self._speaker.lost(reason, _now_s())
             case spk.ReplyAudible(response_id, written_s, at_s):

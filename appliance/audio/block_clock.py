@@ -90,9 +90,16 @@ class BreakCounter:
         """Blocks of silence since the last one that sounded."""
         self.count = 0
 
+    @property
+    def undecided(self) -> bool:
+        """A gap in the last sound may yet show itself, also in blocks of silence: they are to be given their room."""
+        return self._silent_blocks < SUSPECT_READS
+
     def wrote(self, began_s: float, returned_s: float, room_frames: int, sounding: bool) -> None:
-        """A block was written, between these times, and left room for so much (0 will do for a silent one, whose delay
-        may then be taken for a gap, of which nobody hears). ``sounding``: it was no silence."""
+        """A block was written, between these times, and left room for so much. ``sounding``: it was no silence.
+
+        A room of 0 will do for a silent one unless ``undecided``: its delay may be taken for a gap that nobody hears.
+        """
         self._silent_blocks = 0 if sounding else self._silent_blocks + 1
         if self._clock is None:
             if returned_s - began_s < WAITED_SHARE * self._period_frames / self._hz:

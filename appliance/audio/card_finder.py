@@ -91,6 +91,22 @@ class CardFinder:
                 raise OSError(f'"{name}" is left out by PortAudio: it was in use for a moment, or cannot be used')
         return choice
 
+    def behind_plug(self, device: Device) -> int:
+        """PortAudio's number of ``device`` with ALSA's own conversion before it, the list being made anew.
+
+        19.6 lists a card plain or so, never both, by this variable. Raises OSError when the card is gone meanwhile.
+        """
+        os.environ["PA_ALSA_PLUGHW"] = "1"
+        try:
+            self._initialise()
+        finally:
+            del os.environ["PA_ALSA_PLUGHW"]
+        wanted = device.name.replace("(hw:", "(plughw:")
+        number = next((other.number for other in self._listed if other.name == wanted), None)
+        if number is None:
+            raise OSError(f'"{device.name}" cannot be opened: it is gone')
+        return number
+
     def _choose(self, request: wire.Open, devices: list[Device], cards: list[Card]) -> Choice:
         """The one of ``devices`` that is meant, and that PortAudio lists or could be opened.
 

@@ -25,35 +25,25 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 from appliance.errors import DeviceNotFoundError
 
-from . import card_level, wire
+from . import alsa_config, card_level, opening, wire
 from .block_clock import BlockClock, BreakCounter
 from .card_finder import CardFinder
 from .card_lock import card_lock
-from .devices import MOST_HARDWARE_CHANNELS, Choice, Device, Direction, Machine, card_of
+from .devices import Choice, Device, Direction, Machine, card_of
 from .holders import in_use
 from .output_queue import OutputQueue, stereo
-
-RATES_HZ = (48_000, 44_100, 32_000, 24_000, 16_000, 96_000, 22_050, 8_000)
-"""What is tried, after 48 000 and the device's default: all that the daemon's resampler is tested with, the best first.
-48 000 first because it is twice the wire's rate, and the one that nearly every USB card is built for."""
 
 KEPT_S = 4.0
 """Of the microphone, while the daemon does not read; then the oldest go. Ruling 20 asks for 2 s at least."""
 
-LONGEST_BUFFER_S = 0.040
-"""Of the speaker's device (ruling 19). At the default period it comes to 30 ms: no underrun in 20 s beside four busy
-processes on two cores (``python -m tests.bench.load``)."""
-
-SHORTEST_PERIOD_S = 0.0025
-"""PortAudio makes its buffer of (mostly three) periods; below this a shorter one is not worth its wake-ups."""
-
 BOUND_S = 0.25
-"""Queued for the speaker at most: four times the daemon's credit. More is a fault of the daemon."""
+"""Queued for the speaker at most: four times the daemon's credit. More is a fault of the daemon. Of a card with long
+blocks: four of these, one more than the credit."""
 
 REPORT_S = 0.020
 """Between two reports of a playing speaker. With 60 ms of credit the queue then never falls below 30 ms."""
@@ -128,8 +118,6 @@ class Host:
         self._requests: queue.SimpleQueue[wire.Open | None] = queue.SimpleQueue()
         self._output: OutputQueue | None = None
         """None until a speaker is open."""
-        self._portaudio: Any = None
-        """None before the first look."""
 
     def obey(self) -> NoReturn:
         """The main thread: commands, until the daemon is gone."""
@@ -166,7 +154,7 @@ class Host:
             try:
                 return pyaudio.PyAudio()
             except OSError as error:
-                raise OSError(alsa_config.fault() or f"PortAudio cannot begin: {_reason(error)}") from None
+                raise OSError(alsa_config.fault() or f"PortAudio cannot begin: {opening.reason(error)}") from None
 
         finder = CardFinder(self._direction, initialised, self._machine)
         while True:
@@ -177,79 +165,59 @@ class Host:
                         self._say(finder.listing())
                         continue
                     choice = finder.find(request)
-                    self._portaudio = finder.portaudio
-                    stream, opened = self._open(request, choice)
+                    stream, opened, to_int16 = self._open(finder, request, choice)
             except (DeviceNotFoundError, OSError, ValueError) as error:
                 self._say(wire.Failed(str(error)))
                 continue
             try:
                 if self._direction == "capture":
-                    self._capture(stream, opened)
+                    self._capture(stream, opened, to_int16)
                 else:
                     self._play(stream, opened)
             except OSError as error:
-                self._say(wire.Failed(f'"{opened.name}" failed: {_reason(error)}'))
+                self._say(wire.Failed(f'"{opened.name}" failed: {opening.reason(error)}'))
                 self._outbox.drain(1.0)
                 os._exit(1)
 
-    def _open(self, request: wire.Open, choice: Choice) -> tuple[Any, wire.Opened]:
-        """Open it in the first way it agrees to. Raises OSError: the refusals; ValueError: no such channel."""
-        device = choice.device
-        most = device.channels(self._direction)
-        if self._direction == "playback":
-            channels = min(most, 2)
-        elif request.channel > most:
-            raise ValueError(f'channel {request.channel} of "{device.name}", which has {most}')
-        else:
-            # All of an ordinary card are mixed; a plugin has as many as one asks for, and a mono source behind it.
-            channels = request.channel or (min(most, 2) if most <= MOST_HARDWARE_CHANNELS else 1)
-        refusals: dict[str, int] = {}
-        for hz in [request.rate_hz] if request.rate_hz else dict.fromkeys((48_000, device.default_hz, *RATES_HZ)):
-            for period_frames in self._periods(hz, request.period_ms):
-                try:
-                    stream = self._stream(device.number, hz, channels, period_frames)
-                except (OSError, ValueError) as error:
-                    refusals.setdefault(_reason(error), hz)
-                    break
-                capture = self._direction == "capture"
-                buffer_s = stream.get_input_latency() if capture else stream.get_write_available() / hz
-                if capture or buffer_s <= LONGEST_BUFFER_S or period_frames / hz / 2 < SHORTEST_PERIOD_S:
-                    shape = (hz, channels, period_frames, buffer_s, self._set_level(device, request.level_percent))
-                    return stream, wire.Opened(device.name, choice.usb_port, choice.note, *shape)
-                self._say(wire.Trying())
-                stream.close()
-        if holder := in_use(device.name, self._direction, self._machine.cards(), os.path.dirname(self._machine.proc)):
-            raise OSError(holder)
-        said = ", ".join(f"{reason} ({hz} Hz)" for reason, hz in refusals.items())
-        raise OSError(f'"{device.name}" cannot be opened: {said}')
+    def _open(
+        self, finder: CardFinder, request: wire.Open, choice: Choice
+    ) -> tuple[Any, wire.Opened, Callable[[bytes], bytes]]:
+        """Open it in the first way it agrees to: stream, shape, what makes int16 of its samples.
+
+        Raises OSError: the refusals; ValueError: no such channel.
+        """
+        device, direction = choice.device, self._direction
+        self._trying()
+        plan = opening.plan(device, direction, request)
+        number = finder.behind_plug(device) if plan.plug else device.number
+        try:
+            stream, hz, period_frames = opening.open_stream(
+                finder.portaudio, number, plan, direction, request.period_ms, self._trying
+            )
+        except OSError as error:
+            refused = f'"{device.name}" cannot be opened: {error}{plan.advice}'
+            raise OSError(
+                in_use(device.name, direction, self._machine.cards(), os.path.dirname(self._machine.proc)) or refused
+            ) from None
+        shape = (hz, plan.channels, period_frames, opening.buffer_s(stream, direction, hz))
+        level_note = self._set_level(device, request.level_percent)
+        opened = wire.Opened(device.name, choice.usb_port, choice.note, *shape, level_note)
+        return stream, opened, plan.form.to_int16
 
     def _set_level(self, device: Device, percent: int) -> str:
         """Set the card's own volume; a line if that is not possible, else empty."""
         if percent < 0:
             return ""
-        self._say(wire.Trying())
+        self._trying()
         card = card_of(device, self._machine.cards())
         return card_level.set_level(None if card is None else card.number, device.name, self._direction, percent)
 
-    def _periods(self, hz: int, period_ms: int) -> Iterator[int]:
-        """Frames in a block: as asked, then ever shorter ones for a speaker whose buffer turns out too long."""
-        period_s = period_ms / 1000
-        while True:
-            yield round(period_s * hz)
-            period_s /= 2
-
-    def _stream(self, number: int, hz: int, channels: int, period_frames: int) -> Any:
-        import pyaudio
-
+    def _trying(self) -> None:
         self._say(wire.Trying())
-        side = "input" if self._direction == "capture" else "output"
-        where = {side: True, f"{side}_device_index": number}
-        form = {"format": pyaudio.paInt16, "channels": channels, "rate": hz, "frames_per_buffer": period_frames}
-        return self._portaudio.open(**form, **where)
 
     # ------------------------------------------------------------ serving
 
-    def _capture(self, stream: Any, opened: wire.Opened) -> NoReturn:
+    def _capture(self, stream: Any, opened: wire.Opened, to_int16: Callable[[bytes], bytes]) -> NoReturn:
         """Read for ever. Raises OSError when the device fails; mostly it just stops returning."""
         period = opened.period_frames
         clock = BlockClock(opened.hz, period)
@@ -261,12 +229,12 @@ class Host:
             pcm = stream.read(period, exception_on_overflow=False)
             returned_s = time.monotonic()
             block = clock.block(began_s, returned_s, period, stream.get_read_available())
-            self._outbox.put(wire.pack(wire.Block(*block, pcm)))
+            self._outbox.put(wire.pack(wire.Block(*block, to_int16(pcm))))
 
     def _play(self, stream: Any, opened: wire.Opened) -> NoReturn:
         """Write for ever, silence when there is nothing else. Raises OSError when the device fails."""
         period, hz = opened.period_frames, opened.hz
-        self._output = output = OutputQueue(hz, int(BOUND_S * hz))
+        self._output = output = OutputQueue(hz, max(int(BOUND_S * hz), 4 * period))
         self._say(opened)
         silence = bytes(2 * opened.channels * period)
         dry = BreakCounter(hz, period)
@@ -280,7 +248,8 @@ class Host:
             stream.write(pcm, period)
             now_s = time.monotonic()
             # Asked only where it counts: an idle speaker would ask a hundred times a second for nothing.
-            dry.wrote(began_s, now_s, 0 if samples is None else stream.get_write_available(), samples is not None)
+            room_frames = stream.get_write_available() if samples is not None or dry.undecided else 0
+            dry.wrote(began_s, now_s, room_frames, samples is not None)
             position = output.position
             started = was_silent and samples is not None
             due_s = REPORT_S if position[:2] != reported[:2] else HEARTBEAT_S
@@ -306,11 +275,6 @@ def guarded(function: Callable[[], object]) -> Callable[[], None]:
             os._exit(70)
 
     return run
-
-
-def _reason(error: OSError | ValueError) -> str:
-    """PyAudio raises OSError(number, text) and OSError(text, number)."""
-    return next((part for part in error.args if isinstance(part, str)), str(error))
 
 
 def _live_with_parent(link: socket.socket) -> None:

@@ -26,11 +26,13 @@ class OutputQueue:
         self._lock = threading.Lock()
         self._samples = array("h")
         self._tail = array("h")
-        """The faded end of what a flush took away; written before anything else."""
+        """The faded end of what a flush took away, or of what broke off; written before anything else."""
         self._last = 0
         """Sample that was handed out last."""
-        self._broken = False
-        """Sound broke off for want of samples: what comes next fades in."""
+        self._silent = True
+        """The last block ended in silence: nothing sounds that would have to fade out."""
+        self._risen = self._fade
+        """Frames handed out of a fade-in: 0 when sound broke off for want of samples, all of it when it is over."""
         self._epoch = 0
         self._taken = 0
         self.breaks = 0
@@ -46,16 +48,18 @@ class OutputQueue:
                 raise OverflowError(f"{len(self._samples)} frames queued, {self._bound} allowed")
 
     def flush(self, epoch: int) -> None:
-        """Begin ``epoch``: nothing queued so far is heard but the next 5 ms of it, fading."""
+        """Begin ``epoch``: nothing queued so far is heard but the next 5 ms of it, fading, if it sounds already."""
         with self._lock:
-            tail = self._tail or self._samples[: self._fade]
-            if not self._tail:
+            tail = self._tail
+            if not tail and not self._silent:
+                tail = self._samples[: self._fade]
+                self._rise(tail)
                 last = tail[-1] if tail else self._last
                 tail.extend([last] * (self._fade - len(tail) if abs(last) > AUDIBLE else 0))
                 _fade_out(tail)
             self._tail = tail
             self._samples = array("h")
-            self._broken = False
+            self._risen = self._fade
             self._epoch = epoch
             self._taken = 0
 
@@ -67,6 +71,7 @@ class OutputQueue:
             self._last = out[-1] if out else self._last
             if not self._tail:
                 out.extend(self._take(frames - len(out)))
+            self._silent = len(out) < frames
             if not out:
                 self._last = 0
                 return None
@@ -85,17 +90,24 @@ class OutputQueue:
         out = self._samples[:frames]
         del self._samples[:frames]
         self._taken += len(out)
-        if out and self._broken:
-            _fade_in(out, self._fade)
-            self._broken = False
+        self._rise(out)
         last = out[-1] if out else self._last
         if len(out) < frames and abs(last) > AUDIBLE:
             self.breaks += 1
-            self._broken = True
-            end = array("h", [last]) * min(self._fade, frames - len(out))
+            self._risen = 0
+            end = array("h", [last]) * self._fade
             _fade_out(end)
-            out.extend(end)
+            room = frames - len(out)
+            out.extend(end[:room])
+            self._tail = end[room:]
         return out
+
+    def _rise(self, samples: array[int]) -> None:
+        """The next part of a fade-in that is under way, in place."""
+        rising = min(len(samples), self._fade - self._risen)
+        for at in range(rising):
+            samples[at] = samples[at] * (self._risen + at) // self._fade
+        self._risen += rising
 
 
 def stereo(mono: array[int]) -> array[int]:
@@ -111,9 +123,3 @@ def _fade_out(samples: array[int]) -> None:
     count = len(samples)
     for at, sample in enumerate(samples):
         samples[at] = sample * (count - 1 - at) // count
-
-
-def _fade_in(samples: array[int], frames: int) -> None:
-    """Up from nothing over the first ``frames``, in place."""
-    for at in range(min(frames, len(samples))):
-        samples[at] = samples[at] * at // frames

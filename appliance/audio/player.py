@@ -39,9 +39,10 @@ FADE_FRAMES = frames_from_ms(5)
 """Fade at both ends of every stretch of sound, as ruling 19 limits the host's own. It is one period of 200 Hz: shorter
 begins to tick on a loud vowel, longer eats consonants."""
 
+LOW_WATER_PERIODS = 2
 LOW_WATER_FRAMES = frames_from_ms(20)
-"""With no more than this on its way to the card an underrun is declared: two of the host's periods, so that the faded
-end still reaches it in time from a busy loop."""
+"""With no more than the longer of both on its way to the card an underrun is declared, so that the faded end still
+reaches it in time from a busy loop: 20 ms are two of the host's usual periods."""
 
 REWIND_KEPT_FRAMES = frames_from_s(1)
 """Held of a reply behind the last sample written. Ruling 22 goes back 200 ms when a host is replaced."""
@@ -106,13 +107,15 @@ class Player:
     """The queue between the service's replies and the card.
 
     ``prebuffer_ms``: of a reply before it starts, and after its first underrun; from the second on twice as much each
-    time. Less than 30 counts as 30, for with less than the low water mark and two fades every reply would begin with an
-    underrun. ``reply_buffer_s``: unplayed audio held, all replies together. ``volume``: 0 to 100
+    time. Less than the low water mark and two fades (30 on a usual card) counts as that, for otherwise every reply
+    would begin with an underrun. ``reply_buffer_s``: unplayed audio held, all replies together. ``volume``: 0 to 100
     (``levels.volume_gain``).
     """
 
     def __init__(self, prebuffer_ms: float = 60, reply_buffer_s: float = 300, volume: float = 100) -> None:
-        self._prebuffer = max(frames_from_ms(prebuffer_ms), LOW_WATER_FRAMES + 2 * FADE_FRAMES)
+        self._prebuffer_ms = prebuffer_ms
+        self._low_water = self._prebuffer = 0
+        self.follow(period_s=0.0)
         self._bound = frames_from_s(reply_buffer_s)
         self._mixer = Mixer(volume)
         self._replies: dict[str, Reply] = {}
@@ -260,6 +263,11 @@ class Player:
 
     # ------------------------------------------------------------ emptying: the speaker
 
+    def follow(self, period_s: float) -> None:
+        """The card is written to once in ``period_s``: what must be at hand before that is as much more."""
+        self._low_water = max(LOW_WATER_FRAMES, LOW_WATER_PERIODS * frames_from_s(period_s))
+        self._prebuffer = max(frames_from_ms(self._prebuffer_ms), self._low_water + 2 * FADE_FRAMES)
+
     def take(self, frames: int) -> npt.NDArray[np.int16]:
         """The next samples for the card: a new array of at most ``frames``, empty if there is nothing to play now."""
         from_silence = self.silent
@@ -391,7 +399,7 @@ class Player:
                 return room
             elif reply.complete:
                 reply.fade_out_to = reply.received
-            elif on_its_way + spare > LOW_WATER_FRAMES:
+            elif on_its_way + spare > self._low_water:
                 # The last few milliseconds stay here until more arrives: an underrun needs them to fade out.
                 return max(spare, 0)
             else:

@@ -25,6 +25,16 @@ LEAST_MS = 5
 """Less room than this in the host's queue waits for the next report: a message for each sample would cost more than it
 brings forward."""
 
+MESSAGES_PER_S = 10
+"""No message to the host is longer than its share of a second: at 96 kHz a fifth of ``wire.LARGEST_BYTES``."""
+
+CREDIT_PERIODS = 3
+"""On its way to a card at least, whatever ``queue_ms`` says: one that is being written, one that is next, and one for
+the way of a report and its answer. It counts for cards whose periods are longer than a third of ``queue_ms``."""
+
+USUAL_SILENCE_S = 0.060
+"""From a press until nothing more of a reply leaves the speaker (ruling 19). A card that takes longer is told of."""
+
 RESUME_MS = 200
 """When a host is replaced, a reply goes on this long before the last sample written (ruling 22)."""
 
@@ -58,8 +68,8 @@ class SpeakerOpened:
     """It can be heard from now on. The notes are one line each for the journal, mostly empty.
 
     ``note``: there was a choice between several. ``latency_s``: from the host to the air, as far as ALSA knows: the
-    device's buffer. ``level_note``: the card's own volume could not be set. ``instead_of``: name of the card in whose
-    place it is; empty: in nobody's.
+    device's buffer. ``level_note``: the card's own volume could not be set. ``delay_note``: it stops later than usual.
+    ``instead_of``: name of the card in whose place it is; empty: in nobody's.
     """
 
     name: str
@@ -68,6 +78,7 @@ class SpeakerOpened:
     note: str
     latency_s: float
     level_note: str = ""
+    delay_note: str = ""
     instead_of: str = ""
 
 
@@ -167,6 +178,14 @@ class Speaker:
         return 0.0 if self.device is None else self.device.buffer_s
 
     @property
+    def silence_s(self) -> float:
+        """From a flush until nothing more is heard, at most: the block that is being written and the device's buffer.
+
+        0 without a speaker.
+        """
+        return 0.0 if self.device is None else self.device.period_frames / self.device.hz + self.device.buffer_s
+
+    @property
     def audible_until_s(self) -> float:
         """Monotonic time at which the last sample sent so far leaves, or left, the speaker; 0 before the first.
 
@@ -209,9 +228,10 @@ class Speaker:
         self._host_underruns = 0
         self._epoch = 0
         self._restart()
+        self._player.follow(opened.period_frames / opened.hz)
         shape = (opened.name, opened.hz, opened.channels, opened.note, opened.buffer_s, opened.level_note)
         before = self._host.instead_of
-        self._on_event(SpeakerOpened(*shape, "" if before is None else before.name))
+        self._on_event(SpeakerOpened(*shape, self._delay_note(), "" if before is None else before.name))
         self._player.rewind(RESUME_MS)
 
     def lost(self, reason: str) -> None:
@@ -254,9 +274,11 @@ class Speaker:
         if self.device is None:
             return
         hz = self.device.hz
-        room = frames_from_ms(self._queue_ms, hz) - (self._sent - self._written)
-        if room >= frames_from_ms(LEAST_MS, hz):
-            taken = self._player.take(room * WIRE_HZ // hz)
+        credit = max(frames_from_ms(self._queue_ms, hz), CREDIT_PERIODS * self.device.period_frames)
+        while (room := credit - (self._sent - self._written)) >= frames_from_ms(LEAST_MS, hz):
+            # In parts: a message has its bound, and three periods of a slow card may have more.
+            wanted = min(room, hz // MESSAGES_PER_S) * WIRE_HZ // hz
+            taken = self._player.take(wanted)
             samples = self._resampler.process(taken)
             self._tail = self._tail or taken.size > 0
             if self._tail and self._player.silent:
@@ -264,7 +286,18 @@ class Speaker:
                 self._tail = False
             if samples.size:
                 self._send(samples.tobytes(), samples.size, hz)
+            if taken.size < wanted:
+                break
         self._pass_on(time.monotonic())
+
+    def _delay_note(self) -> str:
+        """What the device's period and buffer cost; empty on a usual card."""
+        if self.device is None or self.silence_s <= USUAL_SILENCE_S:
+            return ""
+        period_s = self.device.period_frames / self.device.hz
+        shape = f"blocks of {1000 * period_s:.0f} ms and a buffer of {1000 * self.device.buffer_s:.0f} ms"
+        late = f"an answer is heard for up to {1000 * self.silence_s:.0f} ms after the press that ends it"
+        return f'"{self.device.name}" has {shape}: {late}, instead of {1000 * USUAL_SILENCE_S:.0f}'
 
     def _send(self, pcm: bytes, frames: int, hz: int) -> None:
         assert self.device is not None

@@ -24,7 +24,6 @@ embedded service begins here, too. Not measured with a person."""
 SHORTEST_S = 0.5
 """A shorter turn says nothing about the microphone."""
 
-
 SPEECH_FRAMES = 3
 """Voiced ones, 60 ms: a plop has one or two."""
 

@@ -21,8 +21,11 @@ from typing import Any, NamedTuple
 from .devices import KINDS, Card, Device
 
 LARGEST_BYTES = 98_304
-"""Room for one message: 60 ms of eight channels at 96 kHz, the most that can be configured, are 92 kB, of an ordinary
-card 4. The kernel's own limit for a datagram is 208 kB."""
+"""Room for one message: 60 ms of eight channels at 96 kHz are 92 kB, of an ordinary card 4. The kernel's own limit for
+a datagram is 208 kB."""
+
+MOST_SAMPLES = 48_000
+"""In one message; two bytes each, and its header."""
 
 
 class Open(NamedTuple):
@@ -31,7 +34,7 @@ class Open(NamedTuple):
     device: str
     """As in ``devices.choose``."""
     rate_hz: int
-    """0: 48 000 if the device can, else what it likes."""
+    """0: 48 000 if the device can, else the best that it can."""
     channel: int
     """Of the microphone: this one is wanted, counted from 1; 0: all of them, to be mixed. A speaker ignores it."""
     period_ms: int

@@ -122,7 +122,7 @@ class Loudspeaker:
         self.empty_s = max(self.empty_s, self.now_s) + self.period_frames / self.true_hz
         self.now_s += late_s
         room = self.buffer_frames - int(max(self.empty_s - self.now_s, 0) * self.true_hz)
-        seen = room // self.period_frames * self.period_frames if sounding else 0
+        seen = room // self.period_frames * self.period_frames if sounding or self.breaks.undecided else 0
         self.breaks.wrote(began_s, self.now_s, seen, sounding)
 
 

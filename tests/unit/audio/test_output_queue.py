@@ -7,6 +7,8 @@ from array import array
 from itertools import pairwise
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from appliance.audio.output_queue import AUDIBLE, FADE_S, OutputQueue, stereo
 
@@ -19,6 +21,9 @@ def tone(frames: int, start: int = 0) -> array[int]:
     """100 Hz at a quarter of full scale, a cosine: it begins with a step."""
     return array("h", [round(8000 * math.cos(math.tau * 100 * (start + at) / HZ)) for at in range(frames)])
 
+
+QUARTER = HZ // 400
+"""Where that tone is zero."""
 
 SLOPE = 8000 * math.tau * 100 / HZ + 8000 / FADE + 2
 """The steepest that tone and fade together can be."""
@@ -123,6 +128,56 @@ def test_sound_that_breaks_off_fades_out_and_in_again_and_is_counted() -> None:
     heard.extend(drain(queue, 1))
     assert steps(heard) <= SLOPE
     assert queue.breaks == 1
+
+
+@pytest.mark.parametrize("end", [PERIOD + 1, PERIOD + 220, 2 * PERIOD - 1, 2 * PERIOD])
+def test_a_flush_right_after_a_break_is_no_click(end: int) -> None:
+    """What came after the break was never heard: there is nothing to fade out of."""
+    queue = OutputQueue(HZ, 4800)
+    queue.push(0, tone(end).tobytes())
+    heard = drain(queue, 3)
+    queue.push(0, tone(PERIOD, start=end).tobytes())
+    queue.flush(1)
+    heard.extend(drain(queue, 2))
+    assert steps(heard) <= SLOPE
+    assert not any(heard[3 * PERIOD :])
+
+
+def test_a_flush_before_the_first_block_of_a_sound_is_no_click() -> None:
+    queue = OutputQueue(HZ, 4800)
+    queue.push(0, tone(2400).tobytes())
+    queue.flush(1)
+    assert queue.block(PERIOD) is None
+
+
+def test_a_flush_amid_the_fade_in_after_a_break_is_no_click() -> None:
+    queue = OutputQueue(HZ, 4800)
+    queue.push(0, tone(700).tobytes())
+    heard = drain(queue, 2)
+    queue.push(0, tone(2400, start=700).tobytes())
+    heard.extend(queue.block(120) or array("h"))
+    queue.flush(1)
+    heard.extend(drain(queue, 2))
+    assert steps(heard) <= SLOPE
+
+
+@given(st.lists(st.one_of(st.integers(1, 1000), st.sampled_from(["block", "block", "flush"])), max_size=60))
+def test_there_is_no_step_whatever_is_pushed_and_flushed_when(doings: list[int | str]) -> None:
+    queue = OutputQueue(HZ, 1_000_000)
+    heard = array("h")
+    epoch, begin = 0, QUARTER
+    for doing in doings:
+        if isinstance(doing, int):
+            queue.push(epoch, tone(doing, begin).tobytes())
+            begin += doing
+        elif doing == "block":
+            heard.extend(queue.block(PERIOD) or array("h", bytes(2 * PERIOD)))
+        else:
+            epoch += 1
+            queue.flush(epoch)
+            # A player begins anew at zero.
+            begin = QUARTER
+    assert steps(heard) <= SLOPE
 
 
 def test_sound_that_ends_quietly_is_no_break() -> None:
