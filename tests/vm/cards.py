@@ -1,10 +1,10 @@
 """Starts the sound of a box again and again with the shipped configuration: in the virtual machine, on snd-dummy.
 
-``cards.py [starts=20] [boxes=3] [named=3]``: how often the two sound hosts start, how often a whole box does, and how
-often, after each five starts, with the device named, to compare. Then the troubles of a start: a card that another
-program has, and files whose rights come late. Then a USB speaker that is not there yet, or pulled out, beside a card
-that is always there. The director is root; what opens the cards is nobody, with the group ``audio``. Exit status 0 if
-all held.
+``cards.py [starts=20] [boxes=3] [named=3] [cards=1|2] [troubles=0]``: how often the two sound hosts start, how often a
+whole box does, and how often, after each five starts, with the device named, to compare; with one card at boot, then
+with two. Then the troubles of a start: a card that another program has, and files whose rights come late. Then a USB
+speaker that is not there yet, or pulled out, beside a card that is always there. The director is root; what opens the
+cards is nobody, with the group ``audio``. Exit status 0 if all held.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 CARDS = ("Dummy", "Dummy2")
+PARTS = {"microphone", "speaker"}
 CARD = "Dummy: PCM (hw:0,0)"
 """What "auto" means in all of it."""
 
@@ -73,7 +74,7 @@ async def start(device: str, give_up_s: float) -> dict[str, Any]:
             found[part], found[f"{part}_s"] = event.name, time.monotonic()
         elif isinstance(event, MicrophoneLost | SpeakerLost):
             found["lost"].append(event.reason)
-        if {"microphone", "speaker"} <= found.keys():
+        if found.keys() >= PARTS:
             both.set()
 
     parts = (
@@ -135,14 +136,18 @@ def cards(count: int) -> None:
 
 
 def took_s(found: dict[str, Any]) -> float:
-    if missing := {"microphone", "speaker"} - found.keys():
+    if missing := PARTS - found.keys():
         raise Trouble(f"no {' and no '.join(sorted(missing))} in time: {found['lost']}")
     return float(max(found["microphone_s"], found["speaker_s"]) - found["began_s"])
 
 
+def _whole(found: list[dict[str, Any]]) -> int:
+    return sum(each.keys() >= PARTS for each in found)
+
+
 def all_are_whole(found: list[dict[str, Any]], named: list[dict[str, Any]], count: int) -> str:
     """Microphone and speaker in each start, on the first card, and as soon as if it were named."""
-    whole = [each for each in found if {"microphone", "speaker"} <= each.keys()]
+    whole = [each for each in found if each.keys() >= PARTS]
     devices = {(each["microphone"], each["speaker"]) for each in whole}
     times_s, named_s = sorted(map(took_s, whole)), sorted(map(took_s, named))
     said = f"{len(whole)} of {count} whole, {len(devices)} choice of devices {sorted(devices)}"
@@ -322,7 +327,7 @@ def a_usb_speaker_that_is_late() -> str:
 
 
 def main(arguments: list[str]) -> int:
-    counts = {"starts": 20, "named": 3, "boxes": 3, "troubles": 1}
+    counts = {"starts": 20, "named": 3, "boxes": 3, "troubles": 1, "cards": 0}
     counts |= {name: int(number) for name, _, number in (argument.partition("=") for argument in arguments)}
     checks: list[tuple[str, Callable[[], str]]] = []
 
@@ -336,9 +341,10 @@ def main(arguments: list[str]) -> int:
         while len(found) < counts["starts"]:
             found += ran(min(BATCH, counts["starts"] - len(found)), "")
             named += ran(counts["named"], "Dummy")
+            print(f"  {_whole(found)} of {len(found)} whole", flush=True)
         return all_are_whole(found, named, counts["starts"])
 
-    for cards_there in (1, 2):
+    for cards_there in (counts["cards"],) if counts["cards"] else (1, 2):
         checks.append((f"{cards_there} at boot, the sound alone", functools.partial(whole, cards_there)))
         checks.append((f"{cards_there} at boot, whole boxes", lambda: boxes(counts["boxes"])))
     if counts["troubles"]:
