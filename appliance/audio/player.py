@@ -107,9 +107,9 @@ class Player:
     """The queue between the service's replies and the card.
 
     ``prebuffer_ms``: of a reply before it starts, and after its first underrun; from the second on twice as much each
-    time. Less than the low water mark and two fades (30 on a usual card) counts as that, for otherwise every reply
-    would begin with an underrun. ``reply_buffer_s``: unplayed audio held, all replies together. ``volume``: 0 to 100
-    (``levels.volume_gain``).
+    time. Less than 30 counts as 30, for with less than the low water mark and two fades every reply would begin with an
+    underrun; a card of long periods adds to it what it adds to that mark. ``reply_buffer_s``: unplayed audio held, all
+    replies together. ``volume``: 0 to 100 (``levels.volume_gain``).
     """
 
     def __init__(self, prebuffer_ms: float = 60, reply_buffer_s: float = 300, volume: float = 100) -> None:
@@ -266,7 +266,8 @@ class Player:
     def follow(self, period_s: float) -> None:
         """The card is written to once in ``period_s``: what must be at hand before that is as much more."""
         self._low_water = max(LOW_WATER_FRAMES, LOW_WATER_PERIODS * frames_from_s(period_s))
-        self._prebuffer = max(frames_from_ms(self._prebuffer_ms), self._low_water + 2 * FADE_FRAMES)
+        usual = max(frames_from_ms(self._prebuffer_ms), LOW_WATER_FRAMES + 2 * FADE_FRAMES)
+        self._prebuffer = usual + self._low_water - LOW_WATER_FRAMES
 
     def take(self, frames: int) -> npt.NDArray[np.int16]:
         """The next samples for the card: a new array of at most ``frames``, empty if there is nothing to play now."""
