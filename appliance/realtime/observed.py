@@ -123,7 +123,7 @@ def _settings(lines: Sequence[Line]) -> str:
     if not confirmed:
         return "never confirmed (no session.updated)"
     created = _received(lines, "session.created")
-    late = not created or created[0]["t"] > confirmed[0]["t"]
+    late = not created or lines.index(created[0]) > lines.index(confirmed[0])
     parts = [f"confirmed after {_ms(confirmed[0]['t'] - asked[-1]['t'])}"]
     if late:
         parts.append("before session.created" if created else "without a session.created")
