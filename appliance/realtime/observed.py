@@ -294,7 +294,7 @@ def _tool(lines: Sequence[Line]) -> str:
     call = calls[0][0]
     if not outputs:
         return "called, and not answered"
-    between = [line for line in _after(lines, call) if line["t"] <= outputs[0]["t"]]
+    between = [call, *(line for line in _after(lines, call) if line["t"] <= outputs[0]["t"])]
     first = (
         "response.done before the result" if _received(between, DONE) else "the result is awaited within the response"
     )

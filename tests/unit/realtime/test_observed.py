@@ -179,6 +179,11 @@ CREATE = sent(3.0, "response.create")
             "tool",
             "the result is awaited within the response; nothing follows",
         ),
+        (
+            [created(0.9), said(1.0, "response.done", response={"output": [ITEM]}), output(1.3), created(1.4, "r2")],
+            "tool",
+            "response.done before the result; a new response follows by itself",
+        ),
         ([CREATE, created(3.1)], "nudge", "an answer came only after response.create"),
         ([CREATE], "nudge", "no answer even then"),
         ([said(1.0, "error", error="text(9 chars)")], "errors", "without a code"),
