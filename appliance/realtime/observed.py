@@ -149,7 +149,8 @@ def _commit(lines: Sequence[Line]) -> str:
     soon = [line for line in _after(lines, sent[0]) if line["t"] <= sent[0]["t"] + SOON_S]
     if error := _received(soon, "error"):
         return f"answered with an error, {_code(error[0])}"
-    if any(line["type"] == "closed" and line.get("by") != "box" for line in soon):
+    answered = _received(soon, CREATED, DONE, *AUDIO)
+    if not answered and any(line["type"] == "closed" and line.get("by") != "box" for line in soon):
         return "the connection ended on it"
     return "confirmed" if _received(soon, "input_audio_buffer.committed") else "taken without a word"
 

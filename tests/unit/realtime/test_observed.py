@@ -83,6 +83,7 @@ CREATE = sent(3.0, "response.create")
             "answered with an error, x/not_implemented",
         ),
         ([COMMIT, closed(1.1, "line", 1006)], "commit", "the connection ended on it"),
+        ([COMMIT, created(1.1), closed(1.5, "line", 1006)], "commit", "taken without a word"),
         ([delta(1.0)], "names", "as in the reference"),
         ([delta(1.0, type_="response.audio.delta")], "names", "those of the beta: response.audio.delta"),
         ([created(1.0), delta(1.1), done(1.2)], "ids", "every response, and every piece of one, says which it is"),
