@@ -123,7 +123,7 @@ def _settings(lines: Sequence[Line]) -> str:
     if not confirmed:
         return "never confirmed (no session.updated)"
     created = _received(lines, "session.created")
-    late = not created or created[0]["t"] > confirmed[0]["t"]
+    late = not created or lines.index(created[0]) > lines.index(confirmed[0])
     parts = [f"confirmed after {_ms(confirmed[0]['t'] - asked[-1]['t'])}"]
     if late:
         parts.append("before session.created" if created else "without a session.created")
@@ -149,7 +149,8 @@ def _commit(lines: Sequence[Line]) -> str:
     soon = [line for line in _after(lines, sent[0]) if line["t"] <= sent[0]["t"] + SOON_S]
     if error := _received(soon, "error"):
         return f"answered with an error, {_code(error[0])}"
-    if any(line["type"] == "closed" and line.get("by") != "box" for line in soon):
+    answered = _received(soon, CREATED, DONE, *AUDIO)
+    if not answered and any(line["type"] == "closed" and line.get("by") != "box" for line in soon):
         return "the connection ended on it"
     return "confirmed" if _received(soon, "input_audio_buffer.committed") else "taken without a word"
 
@@ -294,7 +295,7 @@ def _tool(lines: Sequence[Line]) -> str:
     call = calls[0][0]
     if not outputs:
         return "called, and not answered"
-    between = [line for line in _after(lines, call) if line["t"] <= outputs[0]["t"]]
+    between = [call, *(line for line in _after(lines, call) if line["t"] <= outputs[0]["t"])]
     first = (
         "response.done before the result" if _received(between, DONE) else "the result is awaited within the response"
     )

@@ -133,12 +133,17 @@ class _Reader:
     _unanswered: bool = False
     """Audio has come since the last response, and nothing says yet that it is over."""
     _responding: bool = False
+    _heard: bool = False
+    """Audio has come since the caller began to speak last."""
+    _in_speech: bool = False
+    """By an event that a real beginning has led to; a service may tell the same one again."""
 
     def take(self, line: Mapping[str, Any]) -> None:
         """The next line."""
         way, type_ = line["way"], str(line.get("type", ""))
         if way == ">" and type_ == APPEND:
             self._unanswered = not self._responding and not self._committed
+            self._heard = True
             return
         gap_s = max(0.0, line["t"] - self._before_s)
         self._before_s = line["t"]
@@ -169,10 +174,12 @@ class _Reader:
     def _gate(self, type_: str) -> AwaitSpeech | None:
         """What the service must have heard to say this."""
         if type_ == "input_audio_buffer.speech_started":
-            self._committed = False
-            return AwaitSpeech("began")
+            self._in_speech, self._heard = self._heard, False
+            self._committed = self._committed and not self._in_speech
+            return AwaitSpeech("began") if self._in_speech else None
         if type_ == "input_audio_buffer.speech_stopped":
-            return None if self._committed else AwaitSpeech("stopped")
+            ends, self._in_speech = self._in_speech, False
+            return AwaitSpeech("stopped") if ends and not self._committed else None
         silent = not self.says_what_it_hears and self._unanswered
         return AwaitSpeech("stopped") if silent and type_.startswith("response.") else None
 

@@ -10,9 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from websockets.asyncio.client import connect
 
 from appliance import cli
 from appliance.errors import UsageError
+from appliance.realtime import codec, events
 from appliance.simulator import script
 from appliance.simulator.replay import Replay
 from appliance.simulator.scenario import (
@@ -35,6 +37,7 @@ from appliance.turn.vocabulary import State
 from tests import rooms
 from tests.edge.paper_loop import on_paper
 from tests.edge.paper_room import KEY, PaperRoom, paper_room
+from tests.simulator.client import silence, speech
 
 APPEND = "input_audio_buffer.append"
 
@@ -165,9 +168,28 @@ def test_what_holds_no_session_is_said_in_one_line(tmp_path: Path, capsys: pytes
 
 
 async def test_a_client_that_does_something_else_gets_on(tmp_path: Path) -> None:
-    from websockets.asyncio.client import connect
-
     played = script.Script(0, (AwaitMessage("session.update", 0.05), Say(0.0, "session.updated", {"n": "number"})))
     async with Replay([played]) as service, connect(service.url, proxy=None) as connection:
         async with asyncio.timeout(5):
             assert json.loads(await connection.recv()) == {"type": "session.updated", "n": 0}
+
+
+@pytest.mark.parametrize("committed_then", [False, True])
+@pytest.mark.parametrize("commits_now", [False, True])
+def test_the_end_of_a_turn_counts_however_it_is_said(committed_then: bool, commits_now: bool) -> None:
+    """Whether the service's ear or the client's commit came first was a matter of milliseconds."""
+    ends = AwaitMessage("input_audio_buffer.commit", 3.0) if committed_then else AwaitSpeech("stopped")
+    steps = (AwaitSpeech("began"), ends, Say(0.0, "input_audio_buffer.speech_stopped", {}))
+
+    async def story() -> None:
+        loop = asyncio.get_running_loop()
+        async with Replay([script.Script(0, steps)]) as service, connect(service.url, proxy=None) as connection:
+            for pcm in (speech(600), silence(100 if commits_now else 600)):
+                await connection.send(codec.encode(events.InputAudioBufferAppend(pcm)))
+            if commits_now:
+                await connection.send(codec.encode(events.InputAudioBufferCommit()))
+            began_s = loop.time()
+            assert json.loads(await connection.recv()) == {"type": "input_audio_buffer.speech_stopped"}
+            assert loop.time() - began_s < 1.0
+
+    on_paper(story())
