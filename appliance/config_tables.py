@@ -171,6 +171,7 @@ class ToolSettings:
     """Table ``[tools]``, and by their names the tables ``[tools.NAME]``."""
 
     builtin: tuple[str, ...]
+    max_rounds: int
     own: Mapping[str, OwnToolSettings]
 
 

@@ -83,7 +83,7 @@ class Face:
         return Conditions(
             stopping=self.stopping,
             muted=bool(self._buttons.muted_by),
-            listening=state in (v.State.LISTENING, v.State.EXPECTING),
+            listening=state in (v.State.LISTENING, v.State.EXPECTING) or self._expects_soon(state),
             hold_ending=self._turns.warning,
             # Without a speaker an answer waits, for some seconds, but does not sound.
             speaking=state is v.State.SPEAKING and not self.speaker_fault,
@@ -97,6 +97,11 @@ class Face:
             resting=self._rest_s(now_s) > 0,
             idle_glow=self.idle_glow,
         )
+
+    def _expects_soon(self, state: v.State) -> bool:
+        """Hands-free, the answer was heard: whoever speaks on now is heard."""
+        expects = state is v.State.ENDING and self._hands_free is not None
+        return expects and self._parts.machine.microphone_ready
 
     def show(self) -> None:
         """Something has happened: look, and show what is so now."""
@@ -146,7 +151,7 @@ class Face:
         state = parts.machine.state
         if self.stopping:
             words = ["stopping"]
-        elif state is v.State.READY and self._buttons.muted_by:
+        elif state in (v.State.READY, v.State.ENDING) and self._buttons.muted_by:
             words = ["the microphone is off"]
         elif state is v.State.READY and not parts.machine.microphone_ready:
             words = ["no microphone" if self.microphone_fault else "starting"]

@@ -32,6 +32,8 @@ class TurnFigures:
     sessions: int = 0
     """Sessions the turn was sent in; more than one means that it was replayed."""
     underruns: int = 0
+    reason: str = ""
+    """Why it ended as it did, as far as the service or the connection said; one line, none of the person's words."""
     heard: Heard = field(default_factory=Heard)
 
     def as_data(self, outcome: str) -> dict[str, Any]:
@@ -39,6 +41,7 @@ class TurnFigures:
         return {
             "turn": self.number,
             "outcome": outcome,
+            "reason": self.reason,
             "said_s": round(self.said_s, 3),
             "answer_s": round(self.heard.received_s, 3),
             "heard_s": round(self.heard.heard_s, 3),
@@ -55,7 +58,8 @@ class TurnFigures:
         """One line for the journal."""
         heard_nobody = outcome == Outcome.NO_SPEECH.value
         said = f"nothing heard in {self.said_s:.1f} s" if heard_nobody else f"{self.said_s:.1f} s said"
-        parts = [f"turn {self.number} {outcome}", said]
+        why = f" ({self.reason})" if self.reason else ""
+        parts = [f"turn {self.number} {outcome}{why}", said]
         if self.heard.received_s:
             parts.append(f"{self.heard.heard_s:.1f} of {self.heard.received_s:.1f} s of answer heard")
         if (waited_s := _between(self.ended_s, self.audible_s)) is not None:

@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 BATCH_FRAMES: Final = 5
 """Judged together, 100 ms: one by one costs three times as much (measured); the words wait in the ring meanwhile."""
 
-_HEARS: Final = (v.State.READY, v.State.EXPECTING)
+_HEARS: Final = (v.State.READY, v.State.ENDING, v.State.EXPECTING)
 """States without a turn."""
 
 _ANSWERED: Final = {
@@ -128,6 +128,9 @@ class HandsFree:
     def _speech(self, at_s: float) -> None:
         """Somebody has been speaking since ``at_s``."""
         parts, now_s = self._parts, _now_s()
+        if parts.machine.state is v.State.ENDING:
+            # That turn is over and counted before this one begins; the box may rest then.
+            self._turns.happens(v.Stop())
         if self._restraint.rest_s(now_s):
             return
         if parts.ledger.rest_s(now_s):

@@ -22,6 +22,22 @@ log = logging.getLogger(__name__)
 DAY_S: Final = 86_400.0
 
 
+BY_SERVICE: Final = frozenset(
+    {
+        Outcome.NO_ANSWER,
+        Outcome.EMPTY_ANSWER,
+        Outcome.FAILED,
+        Outcome.TOOL_LOOP,
+        Outcome.LOST_AGAIN,
+        Outcome.STALE,
+        Outcome.LINK_LOST,
+        Outcome.REFUSED,
+        Outcome.STALLED,
+    }
+)
+"""Outcomes of which the service or the connection may have said why."""
+
+
 class Ledger:
     """Told of everything that counts; called from the event loop."""
 
@@ -39,6 +55,8 @@ class Ledger:
         """Of what was sent of the current turn, or of the last one."""
         self.last: dict[str, Any] | None = None
         """The figures of the last turn that ended, as plain data; None before the first."""
+        self.reason = ""
+        """What has gone wrong in the current turn, in words for the journal; "" if nothing has."""
 
     def go_by(self, audio_s_per_hour: float, transcripts: Transcripts) -> None:
         """Other settings from now on; what was spent stays spent."""
@@ -50,15 +68,23 @@ class Ledger:
         self.figures = TurnFigures(number, now_s)
         self.level = SpeechLevel()
         self._person = self._box = ""
+        self.reason = ""
+
+    def went_wrong(self, reason: str) -> None:
+        """Something that may be why the current turn ends as it will: the service's word, or the connection's end. The
+        last counts; for a turn that goes well all the same none does."""
+        self.reason = reason
 
     def close_turn(self, outcome: Outcome) -> dict[str, Any]:
         """The turn has ended; its line is written. Returns its figures as plain data."""
         self._totals.turns += 1
         self._totals.answered += outcome is Outcome.ANSWERED
+        self.figures.reason = self.reason if outcome in BY_SERVICE else ""
         self.last = self.figures.as_data(outcome.value)
         fields = {
             "TURN_ID": self.figures.number,
             "OUTCOME": outcome.value,
+            "REASON": self.figures.reason or None,
             "FIRST_AUDIO_MS": _ms(self.last["end_to_audible_s"]),
             "UNDERRUNS": self.figures.underruns,
             "SAID_MS": _ms(self.last["said_s"]),

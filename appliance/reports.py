@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from appliance.audio import microphone as mic
 from appliance.audio import speaker as spk
+from appliance.audio.levels import is_silent
 from appliance.audio.player import ReplyTruncated
 from appliance.edge import link
 from appliance.kinds import Kind, entry
@@ -84,14 +85,13 @@ class Reports:
                 self._turns.happens(v.LinkReady())
             case link.Lost(verdict, _, was_open):
                 self._say_trouble(logging.WARNING, verdict)
+                ledger.went_wrong(verdict.happened)
                 if was_open:
                     self._end_replies()
                     self._turns.happens(v.LinkLost())
-                if self._parts.machine.state is v.State.SPEAKING:
-                    # What plays is all there will be; a new session has nothing to do with it.
-                    self._parts.link.release()
             case link.Failed(verdict):
                 self._say_trouble(logging.ERROR, verdict)
+                ledger.went_wrong(verdict.happened)
                 self._end_replies()
                 self._turns.happens(v.LinkFailed())
             case link.Closed(reason):
@@ -111,19 +111,25 @@ class Reports:
             case rt.ReplyAudio(response_id, pcm):
                 ledger.received(response_id, pcm, _now_s())
                 self._parts.player.append(response_id, pcm)
-                self._turns.happens(v.ReplyAudio(response_id))
+                self._turns.happens(v.ReplyAudio(response_id, is_silent(pcm)))
             case rt.ReplyText(response_id, text):
                 ledger.box_said(response_id, text)
                 self._publish({"event": "caption", "side": "box", "text": text})
             case rt.CallerText(text):
                 ledger.person_said(text)
                 self._publish({"event": "caption", "side": "person", "text": text})
-            case rt.ReplyEnded(response_id, status, calls):
+            case rt.ToolCalled(response_id, call):
+                tool_call = v.ToolCall(call.call_id, call.name, call.arguments)
+                self._turns.happens(v.ToolCalled(response_id, tool_call))
+            case rt.ReplyEnded(response_id, status, reason):
+                if status in rt.UNFINISHED:
+                    ledger.went_wrong(f"the reply was {status}" + (f": {reason}" if reason else ""))
                 self._parts.player.end(response_id)
-                tool_calls = tuple(v.ToolCall(call.call_id, call.name, call.arguments) for call in calls)
-                self._turns.happens(v.ReplyEnded(response_id, status, tool_calls))
+                self._turns.happens(v.ReplyEnded(response_id, status))
             case rt.ServiceSaid(type_, code, message, harmless):
                 said = f"the service says: {message or 'an error without a text'} ({code or type_ or 'no code'})"
+                if not harmless:
+                    ledger.went_wrong(said)
                 level, which = logging.DEBUG if harmless else logging.WARNING, code or type_
                 # As in a close: the words may hold a request's number.
                 alike = (level, Kind.SERVICE_SAYS, which)

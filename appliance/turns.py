@@ -96,7 +96,7 @@ class Turns:
 
     def _refuse_to_talk(self, rest_s: float) -> None:
         """A press ends the answer that plays; what was asked before is answered."""
-        if self._parts.machine.state is v.State.SPEAKING:
+        if self._parts.machine.state in (v.State.SPEAKING, v.State.ENDING):
             self.happens(v.Stop())
         if self._parts.machine.state in (v.State.READY, v.State.EXPECTING):
             minutes = max(1, round(rest_s / 60))
@@ -160,8 +160,8 @@ class Turns:
         self._parts.sounds.await_answer(awaited, held=self._parts.machine.button_down)
         self._parts.utterance.keep_between(self._times.pending_s if pending else self._times.idle_s)
         # While nobody's words are wanted the microphone may lag behind, which costs little; a press ends that at once.
-        wanted_in = (v.State.LISTENING, v.State.SENDING, v.State.WAITING, v.State.EXPECTING)
-        self._parts.microphone.attentive = self._parts.machine.state in wanted_in
+        unwanted_in = (v.State.READY, v.State.SPEAKING)
+        self._parts.microphone.attentive = self._parts.machine.state not in unwanted_in
         self.on_change()
 
     def _wake(self) -> None:
@@ -221,8 +221,10 @@ class Turns:
                 parts.uplink.start_silence(self._now_s())
             case v.StopSilence():
                 parts.uplink.stop_silence()
-            case v.CloseSession():
-                parts.link.close("the service was in speech that nobody would end")
+            case v.LeaveSession():
+                parts.link.release()
+            case v.CloseSession(reason):
+                parts.link.close(reason)
             case v.Commit() | v.Nudge() | v.Clear() | v.CancelReply() | v.SendToolOutputs() if session is not None:
                 self._tell_service(effect, session)
             case v.PlayReply():
@@ -257,6 +259,14 @@ class Turns:
         if session is not None:
             session.begin_turn()
             self.figures.sessions += 1
+            if self.figures.sent_s is not None:
+                self._say_replay()
+
+    def _say_replay(self) -> None:
+        """A question that was asked before and that nothing came of, with the reason."""
+        again, why = self.figures.sessions - 1, self._parts.ledger.reason or "the connection was lost"
+        line = f"turn {self.figures.number} is asked again ({again}): {why}"
+        log.info("%s", line, extra=entry(Kind.ASKED_AGAIN, TURN_ID=self.figures.number, REASON=why))
 
     def _close_turn(self, outcome: v.Outcome, session: rt.Session | None) -> None:
         parts, figures = self._parts, self.figures
@@ -289,8 +299,8 @@ class Turns:
         match effect:
             case v.Commit():
                 link.send(session.commit())
-            case v.Nudge():
-                link.send(session.create())
+            case v.Nudge(after_tools):
+                link.send(session.create(after_tools=after_tools))
             case v.Clear():
                 link.send(session.clear())
             case v.CancelReply(response_id):

@@ -16,6 +16,9 @@ from .format import WIRE_HZ
 FULL_SCALE = 32_768.0
 """Magnitude of the largest int16 sample."""
 
+INAUDIBLE_DBFS = -60.0
+"""Peak below which a reply is silence: the dither of a synthesiser, and some 40 dB below the faintest speech of one."""
+
 SILENCE_DBFS = -120.0
 """What a block of zeros counts as: below anything 16 bits can hold (-90.3 dBFS), and still a number to print."""
 
@@ -84,6 +87,11 @@ def is_flat(samples: npt.NDArray[np.int16]) -> bool:
     swing = Swing()
     swing.add(samples)
     return swing.flat
+
+
+def is_silent(pcm: bytes) -> bool:
+    """Nothing of ``pcm``, int16 little-endian, could be heard. Also true of no samples."""
+    return peak_dbfs(np.frombuffer(pcm, dtype="<i2")) < INAUDIBLE_DBFS
 
 
 def volume_gain(percent: float) -> float:

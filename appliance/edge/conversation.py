@@ -182,7 +182,7 @@ class Conversation:
                     self.send(answer)
                 case ServiceSaid():
                     self._supply.on_outcome(outcome)
-                    if outcome.type == "server_error":
+                    if outcome.type == "server_error" and not outcome.harmless:
                         # The close code decides; only when none comes does the event speak for itself (ruling 11).
                         self._end_in(CLOSE_AFTER_ERROR_S, Failure(What.SERVER_ERROR, text=outcome.message))
                 case _:
@@ -316,7 +316,7 @@ def _log_event(gutter: str, event: events.ClientEvent | events.ServerEvent) -> N
         case events.InputAudioBufferAppend(audio):
             wire_log.debug("%s append %d bytes", gutter, len(audio))
         case events.OutputAudioDelta(response_id=response_id, audio=audio):
-            wire_log.debug("%s delta of %s, %d bytes", gutter, one_line(response_id), len(audio))
+            wire_log.debug("%s delta of %s, %d bytes", gutter, one_line(response_id or "no name"), len(audio))
         case _:
             wire_log.debug("%s %s %s", gutter, type(event).__name__, " ".join(_harmless_fields(event)))
 

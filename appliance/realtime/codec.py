@@ -11,10 +11,12 @@ Reading raises ProtocolError and nothing else, whatever arrives, in time and mem
   names are not looked at;
 - base64 that is not exactly base64. A lenient decoder skips what it does not know and shifts every sample after it.
 
-Where less will do, the row says so: ``response_id`` may be missing where the service's reference does not list it, and
-so may the role and content of an item. The parts of an error, ``response.status`` and the service's own ``session`` may
-be missing or of any kind: an error is worth having in any shape, nothing but ``response.done`` ends a reply
-(``session.py`` says what becomes of one without a status), and that a session was created or updated is what counts.
+Where less will do, the row says so. No event needs an id: the service's own clients read none. Of what ends a reply, of
+a call, of an error and of the service's own ``session`` nothing need be there and any part may be of any kind: nothing
+but ``response.done`` ends a reply, a call that cannot be read is still to be answered, an error is worth having in any
+shape, and that a session was created or updated is what counts.
+
+``_OTHER_NAMES`` has the events that are read and never written: names of the protocol's beta, which servers still use.
 """
 
 from __future__ import annotations
@@ -22,14 +24,14 @@ from __future__ import annotations
 import json
 from binascii import b2a_base64
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Generic, TypeVar
 
 from appliance.errors import ProtocolError
 
 from . import dialects
 from . import events as ev
-from .fields import Fields, parse
+from .fields import MAX_IDENTIFIER_CHARS, Fields, parse
 
 # ---------------------------------------------------------------- rows that need more than a line
 
@@ -56,16 +58,93 @@ def _write_item(event: ev.ConversationItemCreated) -> dict[str, object]:
     return {"item": {"type": kind, "role": event.role, "content": content}}
 
 
-def _read_done(response: Fields) -> ev.ResponseDone:
-    return ev.ResponseDone(response.identifier("id"), response.text_or_empty("status"))
+def _read_created(message: Fields) -> ev.ResponseCreated:
+    response = message.inner_or_none("response")
+    return ev.ResponseCreated(None if response is None else response.identifier_or_none("id"))
 
 
-def _read_error(error: Fields) -> ev.ErrorEvent:
-    return ev.ErrorEvent(error.text_or_empty("type"), error.text_or_empty("code"), error.text_or_empty("message"))
+def _read_call(call: Fields) -> ev.FunctionCall:
+    name = call.text_or_empty("name")[:MAX_IDENTIFIER_CHARS] or None
+    arguments = call.text_if_any("arguments")
+    return ev.FunctionCall(call.identifier_if_any("call_id"), name, arguments, call.identifier_if_any("item_id"))
+
+
+def _read_arguments(message: Fields) -> ev.FunctionCallArgumentsDone:
+    call = _read_call(message)
+    response_id = message.identifier_if_any("response_id")
+    return ev.FunctionCallArgumentsDone(response_id, call.name, call.call_id, call.arguments, call.item_id)
+
+
+def _read_call_item(item: Fields) -> ev.FunctionCall | None:
+    """An item of a reply that is a call; None: it is another one."""
+    if item.text_or_empty("type") != "function_call":
+        return None
+    return replace(_read_call(item), item_id=item.identifier_if_any("id"))
+
+
+def _read_output_item(message: Fields) -> tuple[str | None, ev.FunctionCall | None]:
+    return message.identifier_if_any("response_id"), _read_call_item(message.inner_or_empty("item"))
+
+
+def _write_call_item(call: ev.FunctionCall | None) -> dict[str, object]:
+    if call is None:
+        return {"type": "message"}
+    fields = {"id": call.item_id, "call_id": call.call_id, "name": call.name, "arguments": call.arguments}
+    return {"type": "function_call", **_said(fields)}
+
+
+def _read_done(message: Fields) -> ev.ResponseDone:
+    response = message.inner_or_empty("response")
+    details = response.inner_or_empty("status_details")
+    error = details.inner_or_empty("error")
+    calls = (_read_call_item(item) for item in response.inner_if_any("output"))
+    return ev.ResponseDone(
+        response.identifier_if_any("id") or message.identifier_if_any("response_id"),
+        response.text_or_empty("status"),
+        ev.StatusDetails(
+            details.text_or_empty("type"),
+            details.text_or_empty("reason"),
+            error.code_or_empty("code") or error.text_or_empty("type"),
+            error.text_or_empty("message"),
+        ),
+        tuple(call for call in calls if call is not None),
+    )
+
+
+def _write_done(event: ev.ResponseDone) -> dict[str, object]:
+    response: dict[str, object] = _said({"id": event.response_id, "status": event.status or None})
+    details = event.details
+    if details != ev.NO_DETAILS:
+        error = _said({"code": details.code or None, "message": details.message or None})
+        said = {"type": details.type or None, "reason": details.reason or None, "error": error or None}
+        response["status_details"] = _said(said)
+    if event.calls:
+        response["output"] = [_write_call_item(call) for call in event.calls]
+    return {"response": response}
+
+
+def _read_cancelled(message: Fields) -> ev.ResponseDone:
+    return replace(_read_done(message), status="cancelled")
+
+
+def _read_error(message: Fields) -> ev.ErrorEvent:
+    """Three shapes are known: an object in ``error``, a text there, and the parts beside ``type``."""
+    text = message.text_or_empty("error")
+    error = message.inner_or_empty("error")
+    return ev.ErrorEvent(
+        error.text_or_empty("type"),
+        error.code_or_empty("code") or message.code_or_empty("code"),
+        error.text_or_empty("message") or text or message.text_or_empty("message"),
+    )
 
 
 def _write_error(event: ev.ErrorEvent) -> dict[str, object]:
     return {"error": {"type": event.type, "code": event.code or None, "message": event.message}}
+
+
+def _said(fields: Mapping[str, object]) -> dict[str, object]:
+    """Without the parts that nobody said."""
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def _base64(audio: bytes) -> str:
@@ -137,20 +216,22 @@ _SERVER: Final[tuple[_Row[Any], ...]] = (
     _Row(
         "conversation.item.input_audio_transcription.completed",
         ev.InputTranscriptionCompleted,
-        lambda f: ev.InputTranscriptionCompleted(f.identifier("item_id"), f.text("transcript")),
+        lambda f: ev.InputTranscriptionCompleted(f.identifier_or_none("item_id"), f.text("transcript")),
         lambda e: {"item_id": e.item_id, "transcript": e.transcript},
     ),
     _Row("conversation.item.created", ev.ConversationItemCreated, lambda f: _read_item(f.inner("item")), _write_item),
     _Row(
         "response.created",
         ev.ResponseCreated,
-        lambda f: ev.ResponseCreated(f.inner("response").identifier("id")),
-        lambda e: {"response": {"id": e.response_id}},
+        _read_created,
+        lambda e: {"response": _said({"id": e.response_id})},
     ),
     _Row(
         "response.output_audio.delta",
         ev.OutputAudioDelta,
-        lambda f: ev.OutputAudioDelta(f.identifier("response_id"), f.identifier("item_id"), f.audio("delta")),
+        lambda f: ev.OutputAudioDelta(
+            f.identifier_or_none("response_id"), f.identifier_or_none("item_id"), f.audio("delta")
+        ),
         lambda e: {"response_id": e.response_id, "item_id": e.item_id, "delta": _base64(e.audio)},
     ),
     _Row(
@@ -162,27 +243,39 @@ _SERVER: Final[tuple[_Row[Any], ...]] = (
     _Row(
         "response.function_call_arguments.done",
         ev.FunctionCallArgumentsDone,
-        lambda f: ev.FunctionCallArgumentsDone(
-            f.identifier_or_none("response_id"), f.identifier("name"), f.identifier("call_id"), f.text("arguments")
-        ),
+        _read_arguments,
         lambda e: {
             "response_id": e.response_id,
+            "item_id": e.item_id,
             "name": e.name,
             "call_id": e.call_id,
             "arguments": e.arguments,
         },
     ),
     _Row(
-        "response.done",
-        ev.ResponseDone,
-        lambda f: _read_done(f.inner("response")),
-        lambda e: {"response": {"id": e.response_id, "status": e.status or None}},
+        "response.output_item.added",
+        ev.OutputItemAdded,
+        lambda f: ev.OutputItemAdded(*_read_output_item(f)),
+        lambda e: {"response_id": e.response_id, "item": _write_call_item(e.call)},
     ),
-    _Row("error", ev.ErrorEvent, lambda f: _read_error(f.inner("error")), _write_error),
+    _Row(
+        "response.output_item.done",
+        ev.OutputItemDone,
+        lambda f: ev.OutputItemDone(*_read_output_item(f)),
+        lambda e: {"response_id": e.response_id, "item": _write_call_item(e.call)},
+    ),
+    _Row("response.done", ev.ResponseDone, _read_done, _write_done),
+    _Row("error", ev.ErrorEvent, _read_error, _write_error),
 )
 
 _CLIENT_BY_NAME: Final = {row.wire_name: row for row in _CLIENT}
 _SERVER_BY_NAME: Final = {row.wire_name: row for row in _SERVER}
+_OTHER_NAMES: Final[Mapping[str, Callable[[Fields], ev.ServerEvent]]] = {
+    "response.audio.delta": _SERVER_BY_NAME["response.output_audio.delta"].read,
+    "response.audio_transcript.delta": _SERVER_BY_NAME["response.output_audio_transcript.delta"].read,
+    "response.cancelled": _read_cancelled,
+}
+_READ: Final = {**{name: row.read for name, row in _SERVER_BY_NAME.items()}, **_OTHER_NAMES}
 _ROW_BY_EVENT: Final = {row.event: row for row in (*_CLIENT, *_SERVER)}
 
 # ---------------------------------------------------------------- the four functions
@@ -199,10 +292,10 @@ def encode(event: ev.ClientEvent) -> str:
 def decode(message: str | bytes) -> ev.ServerEvent:
     """The event of a message from the service. Raises ProtocolError."""
     wire_name, fields = parse(message)
-    row = _SERVER_BY_NAME.get(wire_name)
-    if row is None:
+    read = _READ.get(wire_name)
+    if read is None:
         return ev.UnknownEvent(wire_name)
-    event: ev.ServerEvent = row.read(fields)
+    event: ev.ServerEvent = read(fields)
     return event
 
 
@@ -225,5 +318,4 @@ def decode_client(message: str | bytes) -> ev.ClientEvent:
 
 def _encode(event: ev.ClientEvent | ev.ServerEvent) -> str:
     row = _ROW_BY_EVENT[type(event)]
-    fields = {name: value for name, value in row.write(event).items() if value is not None}
-    return json.dumps({"type": row.wire_name, **fields}, separators=(",", ":"), allow_nan=False)
+    return json.dumps({"type": row.wire_name, **_said(row.write(event))}, separators=(",", ":"), allow_nan=False)

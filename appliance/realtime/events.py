@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 DEFAULT_VOICE = "mal-female"
 """What the service speaks with when nobody says otherwise."""
@@ -142,9 +142,9 @@ class SpeechStopped:
 
 @dataclass(frozen=True, slots=True)
 class InputTranscriptionCompleted:
-    """What the person said, a whole turn in one event."""
+    """What the person said, a whole turn in one event. ``item_id`` None: the service did not say of which item."""
 
-    item_id: str
+    item_id: str | None
     transcript: str
 
 
@@ -156,25 +156,52 @@ class ConversationItemCreated:
     text: tuple[str, ...]
 
 
+# A ``response_id`` of None: the service did not say whose.
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionCall:
+    """What one event says of a call of the model's. A part is None if the event lacks it, or has it in no readable
+    form. ``arguments`` is JSON text, not read; only a ``call_id`` makes the call one that can be answered."""
+
+    call_id: str | None = None
+    name: str | None = None
+    arguments: str | None = None
+    item_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StatusDetails:
+    """Why a reply ended as it did, in the service's words. A part is "" if it was not said."""
+
+    type: str = ""
+    reason: str = ""
+    code: str = ""
+    message: str = ""
+
+
+NO_DETAILS: Final = StatusDetails()
+
+
 @dataclass(frozen=True, slots=True)
 class ResponseCreated:
     """A reply begins."""
 
-    response_id: str
+    response_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class OutputAudioDelta:
-    """A piece of a reply's audio; may be of any length, also none."""
+    """A piece of a reply's audio; may be of any length, also none. ``item_id`` None: not said."""
 
-    response_id: str
-    item_id: str
+    response_id: str | None
+    item_id: str | None
     audio: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class OutputTranscriptDelta:
-    """A piece of a reply's text. ``response_id`` None: the service did not say whose."""
+    """A piece of a reply's text."""
 
     response_id: str | None
     delta: str
@@ -182,20 +209,40 @@ class OutputTranscriptDelta:
 
 @dataclass(frozen=True, slots=True)
 class FunctionCallArgumentsDone:
-    """The model wants a tool. ``arguments`` is JSON text, not read. ``response_id`` None: the service did not say."""
+    """The model wants a tool, and has said with which arguments. The parts are those of ``FunctionCall``."""
 
     response_id: str | None
-    name: str
-    call_id: str
-    arguments: str
+    name: str | None
+    call_id: str | None
+    arguments: str | None
+    item_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OutputItemAdded:
+    """A part of a reply begins. ``call`` None: it is no call."""
+
+    response_id: str | None
+    call: FunctionCall | None
+
+
+@dataclass(frozen=True, slots=True)
+class OutputItemDone:
+    """A part of a reply is whole. ``call`` None: it is no call."""
+
+    response_id: str | None
+    call: FunctionCall | None
 
 
 @dataclass(frozen=True, slots=True)
 class ResponseDone:
-    """A reply is over. ``status``: ``completed``, ``cancelled``, ``failed``, ``incomplete``; "" if nothing was said."""
+    """A reply is over. ``status``: ``completed``, ``cancelled``, ``failed``, ``incomplete``; "" if nothing was said.
+    ``calls``: those that it repeats of the reply."""
 
-    response_id: str
+    response_id: str | None
     status: str
+    details: StatusDetails = NO_DETAILS
+    calls: tuple[FunctionCall, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +272,8 @@ ServerEvent: TypeAlias = (
     | OutputAudioDelta
     | OutputTranscriptDelta
     | FunctionCallArgumentsDone
+    | OutputItemAdded
+    | OutputItemDone
     | ResponseDone
     | ErrorEvent
     | UnknownEvent

@@ -55,16 +55,30 @@ class Fields:
             raise self.fault(name, "is missing")
         return value
 
+    def text_if_any(self, name: str) -> str | None:
+        """The text, or None for whatever else stands there."""
+        value = self._values.get(name)
+        return _well_formed(value) if isinstance(value, str) else None
+
     def text_or_empty(self, name: str) -> str:
         """The text, or "" for whatever else stands there."""
-        value = self._values.get(name)
-        return _well_formed(value) if isinstance(value, str) else ""
+        return self.text_if_any(name) or ""
 
     def identifier_or_none(self, name: str) -> str | None:
         value = self.text_or_none(name)
         if value is not None and not 0 < len(value) <= MAX_IDENTIFIER_CHARS:
             raise self.fault(name, f"has {len(value)} characters, an identifier has 1 to {MAX_IDENTIFIER_CHARS}")
         return value
+
+    def identifier_if_any(self, name: str) -> str | None:
+        """The identifier, or None for whatever else stands there."""
+        value = self.text_or_empty(name)
+        return value if 0 < len(value) <= MAX_IDENTIFIER_CHARS else None
+
+    def code_or_empty(self, name: str) -> str:
+        """A text or a whole number, as text; "" for whatever else stands there."""
+        value = self._values.get(name)
+        return str(value) if type(value) is int else self.text_or_empty(name)
 
     def identifier(self, name: str) -> str:
         value = self.identifier_or_none(name)
@@ -111,6 +125,17 @@ class Fields:
 
     def inner(self, name: str) -> Fields:
         return Fields(self._event, self.mapping(name), f"{self._path}{name}.")
+
+    def inner_or_empty(self, name: str) -> Fields:
+        """The object, or one without a field for whatever else stands there."""
+        value = self._values.get(name)
+        return Fields(self._event, value if isinstance(value, dict) else {}, f"{self._path}{name}.")
+
+    def inner_if_any(self, name: str) -> list[Fields]:
+        """The objects of a list; whatever else stands there is left out."""
+        values = self._values.get(name)
+        inner = [value for value in values if isinstance(value, dict)] if isinstance(values, list) else []
+        return [Fields(self._event, value, f"{self._path}{name}[].") for value in inner]
 
     def list_of_inner(self, name: str) -> list[Fields]:
         """The objects of a list; none if it is missing."""

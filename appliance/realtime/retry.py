@@ -114,15 +114,17 @@ _SETTINGS: Final = (Class.SETTINGS, "check service.model, service.voice and serv
 _ADDRESS: Final = (Class.SETTINGS, "check service.url and service.model in the configuration")
 _WEB_PAGE: Final = (Class.SETTINGS, "what answers there is no voice service; check service.url in the configuration")
 _UPDATE: Final = (Class.SETTINGS, "the service wants something else of its clients; update the box's software")
+_OURS: Final = (Class.SETTINGS, "the service cannot read what this box sends, nor could it again; update the software")
 
 _BY_CLOSE_CODE: Final = {
     4001: _KEY,
     4003: _ACCOUNT,
     4008: _LIMIT,
-    # 1002, 1003, 1007, 1010: the service calls our own messages malformed, and would so again at once.
+    # 1002, 1003, 1007, 1010: the service calls our own messages malformed, and would so again at once: what was asked
+    # is not asked again blindly.
     1002: _UPDATE,
-    1003: _UPDATE,
-    1007: _UPDATE,
+    1003: _OURS,
+    1007: _OURS,
     1010: _UPDATE,
     # 1008 and unknown 4xxx are the service's policy, for reasons we do not know: retried, slowly enough by the backoff.
 }

@@ -1,10 +1,8 @@
 """The rules of one connection: what may be sent now, whose reply it is, and which pieces of it still count.
 
 Pure: no clock, no network. Events go in, outcomes come out; what the appliance wants to send is asked for here, so that
-an event can be neither too early nor too often. "Ruling" is the project's numbered decision that the README's "How it
-behaves" repeats. Where to find each:
+an event can be neither too early nor too often.
 
-======  =============================================================================  =======================
 Ruling  What it says                                                                   Where
 ======  =============================================================================  =======================
 1       a response belongs to the turn only after evidence; else it is cancelled       ``_Place``, ``_announced``
@@ -17,146 +15,69 @@ Ruling  What it says                                                            
 7       tools are called for only by a reply that was completed                        ``_done``
 12      audio leaves only when settings are in force                                   ``opening.py``
 ======  =============================================================================  =======================
+=======
+The service's page is silent on much, so each rule holds for every way to read it. What the service says, and what it
+comes to:
+
+- **Whose an event is.** An event without an id means the response in progress. ``response.created``, or else the first
+  piece of a response, begins one; ids may be missing, come late, or be those of an earlier turn (``responses.py``).
+- **What ends a reply**: its ``response.done`` (``completed`` if it says nothing else), another response of the turn, a
+  new turn, or the end of the connection.
+- **Which response is the answer** (rulings 1 and 4): one that begins after the service heard something of the turn, or
+  was nudged, or was given the output of a tool. Any other is cancelled once and dropped. A further one of the same turn
+  follows the first, unless a nudge of ours may have asked for it (``place.py``). What begins within a second of our
+  cancel, while that is not confirmed, is of the past.
+- **Late pieces.** What is over stays over. A piece that may be a late one of a reply that was just interrupted begins
+  nothing, for a second or until the service says ``speech_stopped``.
+- **Going on speaking** (ruling 2): with ``speech_started`` nothing of the reply so far counts.
+- **Cancelling** (ruling 3): one ``response.cancel`` a reply, none after its ``response.done``. An error in answer to
+  it, whatever it is called, says only that we were late (``complaints.py``); so does a second ``response.done``.
+- **Empty commits** (ruling 3): harmless, but one of this turn may say that nobody was heard (``commits.py``).
+- **Tools** (ruling 7): a call is passed on when it is whole, once, wherever it stands (``calls.py``). When it runs is
+  for the turn machine to say.
+- **Before settings are in force** nothing but them is sent (ruling 12, ``opening.py``).
 
 Whatever the service does out of order is one ``Note``, and is otherwise ignored. Nothing here grows without bound.
+"Ruling" is the project's numbered decision that the README's "How it behaves" repeats.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from enum import Enum
-from typing import Final, Literal, TypeAlias, assert_never
+from typing import Final, Literal, assert_never
 
 from appliance.errors import ProtocolError
 from appliance.outside import one_line
 
 from . import events as ev
+from .calls import MAX_CALLS
+from .calls import ToolCall as ToolCall
 from .commits import Commits
+from .complaints import COMMIT_EMPTY, NOT_NUDGED_CODES, Complaints, codes_of
 from .opening import CONFIRM_S, Habits, Opening, Remark, Step
 from .opening import Ready as Ready
 from .opening import Refused as Refused
-from .responses import MAX_ARGUMENTS_CHARS, MAX_CALLS, Response, Responses
-from .responses import ToolCall as ToolCall
+from .outcomes import CallerText as CallerText
+from .outcomes import Note as Note
+from .outcomes import NothingHeard as NothingHeard
+from .outcomes import Outcome as Outcome
+from .outcomes import ReplyAudio as ReplyAudio
+from .outcomes import ReplyBegan as ReplyBegan
+from .outcomes import ReplyEnded as ReplyEnded
+from .outcomes import ReplyText as ReplyText
+from .outcomes import Send as Send
+from .outcomes import ServiceSaid as ServiceSaid
+from .outcomes import SpeechBegan as SpeechBegan
+from .outcomes import SpeechEnded as SpeechEnded
+from .outcomes import ToolCalled as ToolCalled
+from .place import Place
+from .responses import CANCEL_DEADLINE_S, Response, Responses
 
-COMMIT_EMPTY: Final = "input_audio_buffer_commit_empty"
-HARMLESS_CODES: Final = frozenset({"response_cancel_not_active", COMMIT_EMPTY})
-"""Errors that only say that we were a moment late (ruling 3)."""
+UNFINISHED: Final = frozenset({"cancelled", "failed", "incomplete"})
+"""How a reply ends that did not come to its end."""
 
 MAX_NOTES: Final = 100
 """Different notes of one level in one session, each made once: a service wrong in more ways fills no journal."""
-
-# ---------------------------------------------------------------- outcomes
-
-
-@dataclass(frozen=True, slots=True)
-class SpeechBegan:
-    """The service hears the person speak. What has arrived of a reply may no longer sound."""
-
-
-@dataclass(frozen=True, slots=True)
-class SpeechEnded:
-    """The service hears a pause."""
-
-
-@dataclass(frozen=True, slots=True)
-class NothingHeard:
-    """This turn's commit was empty to a service that has shown no sign of having heard anybody in it."""
-
-
-@dataclass(frozen=True, slots=True)
-class ReplyBegan:
-    """A reply to the current turn begins."""
-
-    response_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class ReplyAudio:
-    """The next piece of that reply: whole int16 little-endian samples, mono, 24 kHz; at least one."""
-
-    response_id: str
-    pcm: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class ReplyText:
-    """The next piece of that reply's text."""
-
-    response_id: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class ReplyEnded:
-    """All of that reply is here. ``status`` is never ""; ``calls`` is empty unless it is ``completed``."""
-
-    response_id: str
-    status: str
-    calls: tuple[ToolCall, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class CallerText:
-    """What the service understood the person to say."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class ServiceSaid:
-    """An ``error`` event, each text cut to one printable line. ``harmless``: nothing that a person need know."""
-
-    type: str
-    code: str
-    message: str
-    harmless: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Send:
-    """Send this: the cancel of a response that does not belong here, or the settings in the other dialect."""
-
-    event: ev.ClientEvent
-
-
-@dataclass(frozen=True, slots=True)
-class Note:
-    """For the log, at this level. One line, without anything that was said."""
-
-    level: Literal["debug", "warning"]
-    text: str
-
-
-Outcome: TypeAlias = (
-    Ready
-    | Refused
-    | SpeechBegan
-    | SpeechEnded
-    | NothingHeard
-    | ReplyBegan
-    | ReplyAudio
-    | ReplyText
-    | ReplyEnded
-    | CallerText
-    | ServiceSaid
-    | Send
-    | Note
-)
-
-# ---------------------------------------------------------------- the rules
-
-
-class _Place(Enum):
-    """Whether the turn has a place for a response. There is one place, and each ``speech_started`` and each tool output
-    of the turn frees it again; a ``commit`` and a ``response.create`` only open it the first time, or the race between
-    our commit and the service's turn detection would be answered twice."""
-
-    CLOSED = "it answers no turn that is open"
-    """No turn, or nothing of it has reached the service yet: a response can only be an earlier turn's (ruling 1)."""
-    OPEN = "the next response is the answer"
-    TAKEN = "the turn has its answer"
-    """Any further response is a duplicate (ruling 4)."""
 
 
 class Session:
@@ -173,11 +94,20 @@ class Session:
         """Events of a newer service so far."""
         self._opening = Opening(settings, habits or Habits(), confirm_s)
         self._turn_open = False
-        self._place = _Place.CLOSED
+        self._turn = 0
+        """Number of the current turn, or of the last one."""
+        self._place = Place()
         self._in_speech = False
         """``speech_started`` has arrived and nothing has ended that speech yet."""
         self._responses = Responses()
         self._commits = Commits()
+        self._called: set[tuple[str, str, str]] = set()
+        """Id, name and arguments of the calls of this turn that were passed on."""
+        self._complaints = Complaints()
+        self._heard_pause = False
+        """``speech_stopped`` has arrived in this turn."""
+        self._interrupted_s: float | None = None
+        """When a reply was last interrupted, of which late pieces may still come."""
         self._noted: dict[Literal["debug", "warning"], set[str]] = {"debug": set(), "warning": set()}
         self._outcomes: list[Outcome] = []
         """Of the event that is being received."""
@@ -225,7 +155,8 @@ class Session:
     def commit(self) -> ev.InputAudioBufferCommit:
         """The end of the person's turn; a response may follow. Raises ProtocolError before ``ready``."""
         self._require_ready()
-        self._expect_first_response()
+        if self._turn_open:
+            self._place.nudged()
         self._commits.sent()
         return ev.InputAudioBufferCommit()
 
@@ -234,35 +165,39 @@ class Session:
         self._require_ready()
         return ev.InputAudioBufferClear()
 
-    def create(self) -> ev.ResponseCreate:
-        """Ask for a reply; a response may follow. Raises ProtocolError before ``ready``."""
+    def create(self, *, after_tools: bool = False) -> ev.ResponseCreate:
+        """Ask for a reply; a response may follow. ``after_tools``: because their outputs brought about none. Raises
+        ProtocolError before ``ready``."""
         self._require_ready()
-        self._expect_first_response()
+        if self._turn_open:
+            self._place.nudged(after_tools=after_tools)
         return ev.ResponseCreate()
 
     def cancel(self, response_id: str, now_s: float) -> ev.ResponseCancel | None:
         """Nothing of this reply counts from now on. Returns what to send: None if the reply is over, was cancelled
-        before, or was never announced (ruling 3)."""
+        before, or never began (ruling 3)."""
         response = self._responses.find(response_id)
         if response is None or response.done or response.cancelled_s is not None:
             return None
-        return ev.ResponseCancel(response.cancel("we cancelled it", now_s))
+        return self._cancel(response, "we cancelled it", now_s)
 
     def tool_outputs(self, outputs: Sequence[tuple[str, str]]) -> list[ev.FunctionCallOutput]:
         """The results of one response's tools, each (call id, JSON text); a response to them may follow. Raises
         ProtocolError before ``ready``."""
         self._require_ready()
         if outputs and self._turn_open:
-            self._place = _Place.OPEN
+            self._place.tools_answered()
         return [ev.FunctionCallOutput(call_id, output) for call_id, output in outputs]
 
     def _require_ready(self) -> None:
         if not self.ready:
             raise ProtocolError("no settings are in force: only session.update may be sent (ruling 12)")
 
-    def _expect_first_response(self) -> None:
-        if self._turn_open and self._place is _Place.CLOSED:
-            self._place = _Place.OPEN
+    def _cancel(self, response: Response, why: str, now_s: float) -> ev.ResponseCancel:
+        response.dropped, response.cancelled_s = why, now_s
+        self._interrupted_s = now_s
+        self._complaints.cancelled(now_s)
+        return ev.ResponseCancel(response.wire_id)
 
     # ------------------------------------------------------------ turns
 
@@ -274,14 +209,17 @@ class Session:
         """
         self._responses.drop_all("it answers an earlier turn")
         self._turn_open = True
-        self._place = _Place.OPEN if self._in_speech else _Place.CLOSED
+        self._turn += 1
+        self._heard_pause = False
+        self._place.begin_turn(in_speech=self._in_speech)
         self._commits.begin_turn(noticed=self._in_speech)
+        self._called.clear()
 
     def end_turn(self) -> None:
         """No turn: whatever reply is still under way no longer counts, and none is expected."""
         self._responses.drop_all("its turn is over")
         self._turn_open = False
-        self._place = _Place.CLOSED
+        self._place.end_turn()
         self._commits.end_turn()
 
     # ------------------------------------------------------------ what we receive
@@ -301,34 +239,31 @@ class Session:
                 # It repeats what the transcript says, or what we sent.
                 pass
             case ev.SpeechStarted():
-                self._speech_began()
+                self._speech_began(now_s)
             case ev.SpeechStopped():
-                if not self._in_speech:
-                    self._note("debug", "speech_stopped without speech_started")
-                self._in_speech = False
-                self._commits.noticed()
-                self._outcomes.append(SpeechEnded())
+                self._speech_ended()
             case ev.InputTranscriptionCompleted(transcript=text):
                 self._commits.noticed()
                 self._outcomes.append(CallerText(text))
-            case ev.ResponseCreated(response_id):
-                self._announced(response_id, now_s)
-            case ev.OutputAudioDelta(response_id=response_id, audio=audio):
-                self._audio(response_id, audio)
-            case ev.OutputTranscriptDelta(response_id, delta):
-                if (reply := self._reply(response_id, "text")) is not None and delta:
+            case ev.ResponseCreated(wire_id):
+                self._announced(wire_id, now_s)
+            case ev.OutputAudioDelta(response_id=wire_id, audio=audio):
+                self._audio(wire_id, audio, now_s)
+            case ev.OutputTranscriptDelta(wire_id, delta):
+                if delta and (reply := self._reply(wire_id, "text", now_s)) is not None:
                     self._outcomes.append(ReplyText(reply.response_id, delta))
-            case ev.FunctionCallArgumentsDone():
-                self._called(event)
-            case ev.ResponseDone(response_id, status):
-                self._done(response_id, status)
-            case ev.ErrorEvent(kind, code, message):
-                said = ServiceSaid(one_line(kind), one_line(code), one_line(message), code in HARMLESS_CODES)
-                self._outcomes.append(said)
-                if not said.harmless:
-                    self._open(self._opening.complained(event, now_s))
-                if code == COMMIT_EMPTY and self._commits.empty():
-                    self._outcomes.append(NothingHeard())
+            case ev.FunctionCallArgumentsDone(wire_id, name, call_id, arguments, item_id):
+                self._called_by(wire_id, ev.FunctionCall(call_id, name, arguments, item_id), now_s)
+            case ev.OutputItemAdded(wire_id, call):
+                if call is not None and (reply := self._reply(wire_id, "tool call", now_s)) is not None:
+                    reply.calls.begun(call)
+            case ev.OutputItemDone(wire_id, call):
+                if call is not None:
+                    self._called_by(wire_id, call, now_s)
+            case ev.ResponseDone():
+                self._done(event, now_s)
+            case ev.ErrorEvent():
+                self._error(event, now_s)
             case ev.UnknownEvent(kind):
                 self.unknown_events += 1
                 self._note("debug", f"unknown event {kind!r}; ignored, and not logged again in this session")
@@ -356,55 +291,113 @@ class Session:
                 case Refused():
                     self._outcomes.append(step)
 
-    def _speech_began(self) -> None:
+    def _speech_began(self, now_s: float) -> None:
         # Ruling 2: what the service has said so far answers half a question, whether or not it cancels it itself. No
         # cancel of ours: the service says speech_started because it has done so.
         self._in_speech = True
         self._commits.noticed()
-        self._responses.drop_all("the person went on speaking")
+        if self._responses.drop_all("the person went on speaking"):
+            self._interrupted_s = now_s
         if self._turn_open:
-            self._place = _Place.OPEN
+            self._place.heard_more()
         self._outcomes.append(SpeechBegan())
 
-    def _announced(self, response_id: str, now_s: float) -> None:
-        """A response begins: the turn's reply, or one to cancel at once (rulings 1 and 4)."""
-        if self._responses.find(response_id) is not None:
-            # Not cancelled as a duplicate: by this id that would be the reply itself, or one that is over.
-            self._note("warning", f"response {response_id!r} was announced when it was known already; ignored")
-            return
+    def _speech_ended(self) -> None:
+        if not self._in_speech:
+            self._note("debug", "speech_stopped without speech_started")
+        self._in_speech = False
+        # The service has got to this turn's end: nothing of an earlier reply comes behind that.
+        self._heard_pause, self._interrupted_s = True, None
+        self._commits.noticed()
+        self._outcomes.append(SpeechEnded())
+
+    def _error(self, event: ev.ErrorEvent, now_s: float) -> None:
+        codes = codes_of(event)
+        harmless = self._complaints.is_harmless(event, now_s)
+        if not codes.isdisjoint(NOT_NUDGED_CODES):
+            self._place.nudge_failed()
+        kind, code, message = one_line(event.type), one_line(event.code), one_line(event.message)
+        self._outcomes.append(ServiceSaid(kind, code, message, harmless))
+        if not harmless:
+            self._open(self._opening.complained(event, now_s))
+        if COMMIT_EMPTY in codes and self._commits.empty():
+            self._outcomes.append(NothingHeard())
+
+    # ------------------------------------------------------------ responses
+
+    def _announced(self, wire_id: str | None, now_s: float) -> None:
+        """``response.created``: a response begins, unless its first piece has come before."""
+        known = self._responses.named(wire_id)
+        if known is not None and not known.done:
+            if not known.announced and (known.counts or known.turn == self._turn):
+                known.announced = True
+                return
+            if known.counts and (wire_id is not None or not (known.sounded or known.called)):
+                # Not cancelled as a duplicate: by this name that would be the reply itself.
+                self._note("warning", "a response was announced when it was known already; ignored")
+                return
+            if wire_id is not None and known.settling(now_s):
+                self._note("debug", f"response {wire_id!r} was announced again after our cancel; ignored")
+                return
+        self._begin(wire_id, now_s, announced=True)
+
+    def _begin(self, wire_id: str | None, now_s: float, *, announced: bool) -> Response | None:
+        """A response begins: the turn's reply, or one to cancel at once (rulings 1 and 4), and then None."""
         # The service begins to answer, so it takes the speech to be over, also when it forgot to say so.
         self._in_speech = False
-        if self._place is not _Place.CLOSED:
+        place = self._place
+        if place.evidence:
             self._commits.noticed()
-        settling = self._responses.settling(now_s)
-        response = self._responses.announce(response_id)
-        if self._place is _Place.OPEN and not settling:
-            self._place = _Place.TAKEN
-            self._outcomes.append(ReplyBegan(response_id))
-            return
-        why = "it began before our cancel was confirmed" if settling else self._place.value
-        self._outcomes.append(Send(ev.ResponseCancel(response.cancel(why, now_s))))
-        self._note("debug", f"response {response_id!r} cancelled: {why}")
-
-    def _reply(self, response_id: str | None, what: str) -> Response | None:
-        """The response that a piece belongs to, if the piece counts; else None, with a note. An id of None means the
-        response in progress."""
-        known = self._responses
-        response = known.in_progress() if response_id is None else known.find(response_id)
-        if response is None and response_id is None:
-            self._note("warning", f"{what} without a response in progress; dropped")
-        elif response is None:
-            self._note("warning", f"{what} of response {response_id!r}, which was not announced; dropped")
-        elif response.dropped:
-            self._note("debug", f"{what} of response {response.response_id!r} dropped: {response.dropped}")
-        elif response.done:
-            self._note("warning", f"{what} of response {response.response_id!r} after its response.done; dropped")
+        before = self._responses.current()
+        why = "it began before our cancel was confirmed" if self._responses.settling(now_s) else place.refusal()
+        nudged = place.is_nudged
+        response = self._responses.begin(wire_id, self._turn, announced=announced, nudged=nudged)
+        if why:
+            self._outcomes.append(Send(self._cancel(response, why, now_s)))
+            self._note("debug", f"response {response.response_id!r} cancelled: {why}")
         else:
-            return response
+            self._outcomes.append(ReplyBegan(response.response_id))
+        if before is not None and (not why or wire_id is None):
+            # A service makes one response at a time, and not all say when one is done.
+            self._end(before, "completed", "")
+        if why:
+            return None
+        place.answered()
+        return response
+
+    def _reply(self, wire_id: str | None, what: str, now_s: float) -> Response | None:
+        """The reply that a piece belongs to, which it may begin; None, with a note, if the piece does not count."""
+        known = self._responses.named(wire_id)
+        if known is not None and known.counts:
+            return known
+        if self._may_begin(known, wire_id, now_s):
+            return self._begin(wire_id, now_s, announced=False)
+        if known is not None and known.dropped:
+            self._note("debug", f"{what} of response {known.response_id!r} dropped: {known.dropped}")
+        else:
+            self._note("warning", f"{what} of a response that is over, or of none; dropped")
         return None
 
-    def _audio(self, response_id: str, audio: bytes) -> None:
-        reply = self._reply(response_id, "audio")
+    def _may_begin(self, known: Response | None, wire_id: str | None, now_s: float) -> bool:
+        """Whether a piece begins a response. ``known``: the one of its name, which does not count; None: there is none
+        of this name, or, for a piece without a name, none in progress."""
+        if known is None and wire_id is not None:
+            # A stray piece does not end the reply in progress; after tools it may be the answer, in another response.
+            return self._responses.current() is None or not self._place.has_answer
+        if not self._place.evidence or self._was_interrupted(now_s):
+            return False
+        if known is None or wire_id is None:
+            return True
+        # A name that was used before may be given again, but in another turn, and when what had it is over: the service
+        # said so, or has heard the person speak since, which ends what it was saying.
+        return known.turn != self._turn and (known.done or self._heard_pause)
+
+    def _was_interrupted(self, now_s: float) -> bool:
+        """Just now: late pieces of that reply may still come."""
+        return self._interrupted_s is not None and now_s < self._interrupted_s + CANCEL_DEADLINE_S
+
+    def _audio(self, wire_id: str | None, audio: bytes, now_s: float) -> None:
+        reply = self._reply(wire_id, "audio", now_s)
         if reply is None:
             return
         pcm = reply.odd_byte + audio if reply.odd_byte else audio
@@ -415,49 +408,62 @@ class Session:
             self._note("debug", "audio of odd length: the service cuts within a sample; joined again")
         if pcm:
             reply.sounded = True
+            # Also one that goes on after a tool: the answer may be in the response that called it.
+            self._place.answered()
             self._outcomes.append(ReplyAudio(reply.response_id, pcm))
 
-    def _called(self, event: ev.FunctionCallArgumentsDone) -> None:
-        reply = self._reply(event.response_id, "tool call")
-        if reply is None:
-            return
-        if any(call.call_id == event.call_id for call in reply.calls):
-            self._note("warning", f"tool call {event.call_id!r} was made twice; the second is dropped")
-        elif len(event.arguments) > MAX_ARGUMENTS_CHARS:
-            self._note("warning", f"tool call {event.call_id!r} has arguments beyond all bounds; dropped")
-        elif len(reply.calls) >= MAX_CALLS:
-            self._note("warning", f"response {reply.response_id!r} has over {MAX_CALLS} tool calls; more are dropped")
-        else:
-            reply.calls.append(ToolCall(event.call_id, event.name, event.arguments))
+    def _called_by(self, wire_id: str | None, call: ev.FunctionCall, now_s: float) -> None:
+        reply = self._reply(wire_id, "tool call", now_s)
+        if reply is not None:
+            self._pass_on(reply, call)
 
-    def _done(self, response_id: str, status: str) -> None:
-        response = self._responses.find(response_id)
-        if response is None or response.done:
-            self._note("warning", f"response.done of response {response_id!r}, which is not in progress; ignored")
-            # Should it be announced after its end, there is nothing to wait for and nothing to cancel (ruling 3).
-            response = response or self._responses.announce(response_id)
-            response.done = True
+    def _pass_on(self, reply: Response, said: ev.FunctionCall) -> None:
+        call = reply.calls.whole(said)
+        if call is None:
+            if said.call_id is None:
+                self._note("warning", "a tool call without call_id: it cannot be answered unless the id comes later")
             return
-        response.done = True
+        made = (call.call_id, call.name, call.arguments)
+        if made in self._called:
+            self._note("warning", f"tool call {call.call_id!r} was made twice; the second is dropped")
+        elif len(self._called) >= MAX_CALLS:
+            self._note("warning", f"over {MAX_CALLS} tool calls in one turn; more are dropped")
+        else:
+            self._called.add(made)
+            reply.called = True
+            self._outcomes.append(ToolCalled(reply.response_id, call))
+
+    def _done(self, event: ev.ResponseDone, now_s: float) -> None:
+        wire_id, status = event.response_id, event.status or event.details.type or "completed"
+        known = self._responses.named(wire_id) or self._responses.nameless()
+        says_something = event.calls or status in ("failed", "incomplete")
+        of_now = says_something and self._place.evidence and self._may_begin(known, wire_id, now_s)
+        if of_now and (known is None or not known.counts):
+            # All of a response in one event.
+            known = self._begin(wire_id, now_s, announced=True)
+        if known is None or known.done:
+            self._note("debug", "response.done of a response that is over, or of none; ignored")
+            return
+        if known.counts:
+            for call in event.calls:
+                self._pass_on(known, call)
+        self._end(known, status, _reason(event.details))
+
+    def _end(self, response: Response, status: str, reason: str) -> None:
+        """Nothing more of ``response`` comes."""
+        response.done, response.odd_byte = True, b""
         # Our cancel follows the commits before it on the same line, and a commit that was under way when turn detection
         # began an answer has arrived long before all of it is made: what the service had to say of them it has said.
         confirmed = response.cancelled_s is not None and status == "cancelled"
         if confirmed or (response.sounded and status == "completed"):
             self._commits.dealt_with(own=not response.dropped)
-        calls, response.calls, response.odd_byte = tuple(response.calls), [], b""
         if response.dropped:
             return
-        if not status:
-            # Nothing else ends a reply, so the event counts; what has arrived is heard. But "completed" is what
-            # ruling 7 lets tools run on, and a service that was cut short is the one that would not say it.
-            self._note("warning", "response.done without response.status: taken as incomplete, its tools are not run")
-            status = "incomplete"
-        if status != "completed":
-            calls = ()
-            if not response.sounded:
-                # It failed with nothing to hear: the next response is the answer, not a second one.
-                self._place = _Place.OPEN
-        self._outcomes.append(ReplyEnded(response_id, status, calls))
+        if response.nudged:
+            self._place.nudges_seen()
+        if status in UNFINISHED and not response.sounded and not response.called:
+            self._place.came_to_nothing()
+        self._outcomes.append(ReplyEnded(response.response_id, status, reason))
 
     def _note(self, level: Literal["debug", "warning"], text: str) -> None:
         """Note it, once a session: a service that is wrong fifty times a second is one line."""
@@ -468,3 +474,10 @@ class Session:
         if len(noted) > MAX_NOTES:
             text = f"{MAX_NOTES} different oddities in this session; further ones are not logged"
         self._outcomes.append(Note(level, text))
+
+
+def _reason(details: ev.StatusDetails) -> str:
+    """Why a reply ended as it did, one line; "" if the service did not say."""
+    words = details.message or details.reason
+    code = details.code or (details.reason if details.message else "")
+    return one_line(f"{words} ({code})" if words and code else words or code)

@@ -8,19 +8,38 @@ and ``answers.py``.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
 
 from . import vocabulary as v
 from .vocabulary import Deadline, Mode, Outcome, Sound, State
 
+MOST_REPLAYS: Final = 3
+"""A question that has cost as many connections is given up: the service breaks on it, and each try costs credits."""
+
+BROKE_ON_COMMIT_S: Final = 1.0
+"""A connection that ends so soon after our commit, with no word in between, broke on it. A service that answers a
+commit with a close does it at once; an answer in its place takes longer to make."""
+
+MOST_UNANSWERED: Final = 2
+"""Questions in a row that one session answers with nothing; then it is replaced. One may be the question's fault."""
+
 
 @dataclass(slots=True)
 class Reply:
-    """The newest reply of a turn. ``done``: its ``response.done`` has arrived."""
+    """The newest reply of a turn. ``done``: all of it has arrived."""
 
     response_id: str
     has_audio: bool = False
     done: bool = False
-    calls: tuple[v.ToolCall, ...] = ()
+    status: str = ""
+    """How it ended; "" while it is not done."""
+    called: bool = False
+    """It has called tools."""
+
+    @property
+    def failed(self) -> bool:
+        """It ended without an end. A reply that calls tools may: some servers call that incomplete."""
+        return self.status == "failed" or (self.status in ("incomplete", "cancelled") and not self.called)
 
 
 @dataclass(slots=True)
@@ -49,15 +68,46 @@ class Turn:
     """The service was told of the turn's end in this session; at most once."""
     committed_all: bool = False
     """... and nobody has gone on speaking since: that end was the end."""
+    commit_unanswered: bool = False
+    """Nothing has come of the service since the commit of this session."""
+    committed_s: float = 0.0
+    """When that commit was sent; means nothing unless ``committed``."""
+    silence_alone: bool = False
+    """A session of this turn broke on our commit: the next is told of the end by silence alone."""
+    replays: int = 0
+    """Sessions of this turn that were lost before anything complete had come."""
     reply: Reply | None = None
     playing: set[str] = field(default_factory=set)
     """Replies with audio in the player that has not been drained."""
+    audible: set[str] = field(default_factory=set)
+    """Replies of which some audio is no silence."""
     heard: bool = False
-    """A sample of an answer left the speaker."""
+    """A sample of an answer left the speaker, or could have: the question is not asked again."""
+    answered: bool = False
+    """Something was heard since the person last spoke, or a tool ran: that may be the whole answer."""
+    calls: dict[tuple[str, str], v.ToolCall] = field(default_factory=dict)
+    """Tools that are wanted and have not run, by response id and call id."""
+    calls_run: set[tuple[str, str]] = field(default_factory=set)
+    """Those that have."""
+    gather_until_s: float = 0.0
+    """When ``calls`` is taken to be all of them, if the reply does not end before."""
+    tool_rounds: int = 0
     tool_ran: bool = False
     tools_running: bool = False
     awaiting_continuation: bool = False
-    """Tool results went out and the service has not begun the reply that follows."""
+    """Tool results went out and the service has not gone on."""
+    continued: bool = False
+    """... but audio of the response that called has come since."""
+    nudge_when_done: bool = False
+    """This service goes on after tools only if it is asked to; it is asked when that response is done."""
+    nudged_for_tools: bool = False
+    """It was asked, and nothing has come yet."""
+    continue_until_s: float = 0.0
+    """How long a service may take to go on after tools."""
+    done_s: float = 0.0
+    """When the newest reply ended; means nothing unless one has."""
+    over_s: float = 0.0
+    """When the last of the answer was heard; means nothing before ENDING."""
     broken: bool = False
     """The session was lost while the answer played: it ends with the sorry earcon."""
 
@@ -65,6 +115,15 @@ class Turn:
         """What the service has heard of this turn it heard in a session that is gone."""
         self.spoken_of_before = self.spoken_of_before or self.service_spoke
         self.in_speech = self.service_spoke = self.end_noticed = False
+        self.awaiting_continuation = self.nudged_for_tools = False
+
+    @property
+    def complete(self) -> bool:
+        """What has arrived is a whole answer with something to hear, and nothing is left to be done for it."""
+        reply = self.reply
+        if reply is None or not reply.done or reply.failed or not self.playing:
+            return False
+        return not (self.calls or self.tools_running or self.awaiting_continuation)
 
 
 class Conversation:
@@ -82,6 +141,10 @@ class Conversation:
         self.link_up = False
         self.unused = False
         """No turn has ended in the session that is open, and the voice has not greeted in it."""
+        self.tools_need_nudge = False
+        """In this session the service went on after a tool only when it was asked to."""
+        self.unanswered = 0
+        """Questions in a row that this session has answered with nothing."""
         self.microphone_ready = False
         self.turn = Turn(0.0, service_ends=False)
         self.deadlines: dict[Deadline, float] = {}
@@ -147,20 +210,37 @@ class Conversation:
             self.do(v.PlayEarcon(sound, outcome))
         self.deadlines.clear()
         self.turn = Turn(0.0, service_ends=False)
+        self._judge_session(outcome)
         return State.READY
 
-    def expect_more(self, now_s: float) -> State:
+    def _judge_session(self, outcome: Outcome) -> None:
+        """A session that answers nothing, time after time, is replaced: a new one may well answer."""
+        if outcome is Outcome.ANSWERED:
+            self.unanswered = 0
+        elif outcome in (Outcome.NO_ANSWER, Outcome.EMPTY_ANSWER, Outcome.FAILED, Outcome.STALLED):
+            self.unanswered += 1
+        if self.unanswered >= MOST_UNANSWERED and self.link_up:
+            self.unanswered = 0
+            self.do(v.CloseSession(f"{MOST_UNANSWERED} questions in a row were answered with nothing"))
+
+    def new_session(self) -> None:
+        """What was learnt of the session before does not count."""
+        self.tools_need_nudge = False
+        self.unanswered = 0
+
+    def expect_more(self, since_s: float) -> State:
         """After a turn that went well: in ``OPEN`` the same person may go on for a while (ruling 6)."""
         if self.settings.mode is not Mode.OPEN or not self.microphone_ready:
             return State.READY
-        self.set(Deadline.FOLLOW_UP, now_s + self.settings.follow_up_s)
+        self.set(Deadline.FOLLOW_UP, since_s + self.settings.follow_up_s)
         return State.EXPECTING
 
     def abandon(self, outcome: Outcome, sound: Sound | None = None) -> State:
         """Give up an utterance of which the service may hold a part (ruling 6)."""
         turn = self.turn
         if turn.uplink and self.link_up:
-            self.do(v.CloseSession() if turn.in_speech else v.Clear())
+            in_speech = v.CloseSession("the service was in speech that nobody would end")
+            self.do(in_speech if turn.in_speech else v.Clear())
         return self.close_turn(outcome, sound)
 
     def drop_reply(self, *, cancel: bool) -> None:
@@ -170,12 +250,13 @@ class Conversation:
         if turn.tools_running:
             turn.tools_running = False
             self.do(v.AbortTools())
-        turn.awaiting_continuation = False
-        self.cancel(Deadline.TOOL_REPLY)
+        turn.awaiting_continuation = turn.nudge_when_done = turn.nudged_for_tools = False
+        turn.calls.clear()
+        self.cancel(Deadline.GATHER, Deadline.TOOL_REPLY, Deadline.GOES_ON)
         reply = turn.reply
         if cancel and reply is not None and not reply.done and self.link_up:
             self.do(v.CancelReply(reply.response_id))
-        if reply is not None or turn.playing:
+        if turn.playing or (reply is not None and not reply.done):
             self.do(v.DropReply())
         turn.reply = None
         turn.playing.clear()

@@ -10,7 +10,8 @@ A turn in one paragraph. A press, or in ``open`` a voice, opens a turn: what the
 the service's turn detection ends it. When the last sample has left (``UtteranceSent``) zeros follow, and the service is
 told. A reply may sound when the button is up and ``settle_s`` have passed since the last sample left (ruling 2); until
 then it is held, and a new ``SpeechBegan`` drops it. A lost session moves a turn back to SENDING: the whole utterance is
-sent again in the next session, unless something of the answer was heard or a tool ran (ruling 8).
+sent again in the next session, unless the whole answer is here, something of it was heard, or a tool ran (ruling 8).
+When all of the answer was heard the turn is ENDING for a moment: a service may answer in two parts.
 """
 
 from __future__ import annotations
@@ -41,7 +42,9 @@ class Ignored:
 
 
 _R, _L, _S, _W, _P = State.READY, State.LISTENING, State.SENDING, State.WAITING, State.SPEAKING
-_E = State.EXPECTING
+_N, _E = State.ENDING, State.EXPECTING
+_OVER: Final = (_R, _E, _N)
+"""Where a turn leads that has been answered, or has failed."""
 _NO_TURN: Final = Ignored("no turn is open; the session lets through nothing of an old one, and facts are noted")
 _UNARMED: Final = Ignored("this deadline is never set in this state, and every turn's end clears all")
 _FACT: Final = Ignored("only a fact, noted for the next press")
@@ -51,6 +54,8 @@ _NOT_PLAYING: Final = Ignored("the report of a sound that has been flushed since
 _MORE_IS_SAID: Final = Ignored("the commit was followed by more, of which the service has not said that it is nothing")
 _KEPT: Final = Ignored("the question is complete; losing the microphone takes nothing from it")
 _TURN_OPEN: Final = Ignored("a turn is open: what is said belongs to it, or is our own voice")
+_NO_REPLY: Final = Ignored("no reply is in progress: another one is first said to begin")
+_HEARD: Final = Ignored("all of the answer was heard; what is said to it now opens another turn")
 _ALREADY_OPEN: Final = Ignored("a press that is down cannot go down; another source's press is not the owner's")
 
 TABLE: Final[Mapping[State, Mapping[type[v.Event] | Deadline, Rule | Ignored]]] = {
@@ -66,13 +71,13 @@ TABLE: Final[Mapping[State, Mapping[type[v.Event] | Deadline, Rule | Ignored]]] 
         v.MicrophoneReady: _FACT,
         v.MicrophoneLost: _FACT,
         **dict.fromkeys((v.UtteranceSent, v.SendingProgress, v.SpeechBegan, v.SpeechEnded, v.NothingHeard), _NO_TURN),
-        **dict.fromkeys((v.ReplyBegan, v.ReplyAudio, v.ReplyEnded, v.ReplyAudible), _NO_TURN),
+        **dict.fromkeys((v.ReplyBegan, v.ReplyAudio, v.ToolCalled, v.ReplyEnded, v.ReplyAudible), _NO_TURN),
         **dict.fromkeys((v.PlaybackProgress, v.ReplyDrained, v.ToolsFinished), _NO_TURN),
         **dict.fromkeys(Deadline, _UNARMED),
     },
     _L: {
         v.Press: Rule(rules.press_listening, (_L, _S)),
-        v.Release: Rule(rules.release_listening, (_L, _S, _W, _P, _R, _E)),
+        v.Release: Rule(rules.release_listening, (_L, _S, _W, _P, *_OVER)),
         v.Lifted: Rule(rules.lifted, (_L,)),
         v.GateOpened: _TURN_OPEN,
         v.Stop: Rule(rules.stop, (_R,)),
@@ -82,10 +87,11 @@ TABLE: Final[Mapping[State, Mapping[type[v.Event] | Deadline, Rule | Ignored]]] 
         v.LinkLost: Rule(rules.link_lost, (_L, _R)),
         v.LinkFailed: Rule(rules.link_failed, (_R,)),
         v.SpeechBegan: Rule(rules.speech_began, (_L,)),
-        v.SpeechEnded: Rule(rules.speech_ended_listening, (_L, _W, _P, _R, _E)),
+        v.SpeechEnded: Rule(rules.speech_ended_listening, (_L, _W, _P, *_OVER)),
         v.NothingHeard: _MORE_IS_SAID,
         v.ReplyBegan: Rule(answers.reply_began, (_L, _W)),
         v.ReplyAudio: Rule(answers.reply_audio, (_L,)),
+        v.ToolCalled: Rule(answers.tool_called, (_L,)),
         v.ReplyEnded: Rule(answers.reply_ended, (_L,)),
         v.ReplyAudible: _NOT_PLAYING,
         v.PlaybackProgress: _NOT_PLAYING,
@@ -106,7 +112,7 @@ TABLE: Final[Mapping[State, Mapping[type[v.Event] | Deadline, Rule | Ignored]]] 
         v.Lifted: Rule(rules.lifted, (_S,)),
         v.GateOpened: _TURN_OPEN,
         v.Stop: Rule(rules.stop, (_R,)),
-        v.UtteranceSent: Rule(rules.utterance_sent, (_W, _P, _R, _E)),
+        v.UtteranceSent: Rule(rules.utterance_sent, (_W, _P, *_OVER)),
         v.SendingProgress: Rule(rules.sending_goes_on, (_S,)),
         v.LinkReady: Rule(rules.link_ready, (_S,)),
         v.LinkLost: Rule(rules.link_lost, (_S, _R)),
@@ -116,6 +122,7 @@ TABLE: Final[Mapping[State, Mapping[type[v.Event] | Deadline, Rule | Ignored]]] 
         v.NothingHeard: _MORE_IS_SAID,
         v.ReplyBegan: Rule(answers.reply_began, (_S,)),
         v.ReplyAudio: Rule(answers.reply_audio, (_S,)),
+        v.ToolCalled: Rule(answers.tool_called, (_S,)),
         v.ReplyEnded: Rule(answers.reply_ended, (_S,)),
         v.ReplyAudible: _NOT_PLAYING,
         v.PlaybackProgress: _NOT_PLAYING,
@@ -129,25 +136,26 @@ TABLE: Final[Mapping[State, Mapping[type[v.Event] | Deadline, Rule | Ignored]]] 
     },
     _W: {
         v.Press: Rule(rules.press_pending, (_W,)),
-        v.Release: Rule(rules.release_pending, (_W, _P, _R, _E)),
+        v.Release: Rule(rules.release_pending, (_W, _P, *_OVER)),
         v.Lifted: Rule(rules.lifted, (_W,)),
         v.GateOpened: _TURN_OPEN,
         v.Stop: Rule(rules.stop, (_R,)),
         v.UtteranceSent: _SENT_ONCE,
         v.SendingProgress: _LEFTOVER,
         v.LinkReady: Ignored("a new session is always announced by the loss of the old one first"),
-        v.LinkLost: Rule(rules.link_lost, (_S, _R)),
-        v.LinkFailed: Rule(rules.link_failed, (_R,)),
+        v.LinkLost: Rule(rules.link_lost, (_S, _R, _W, _P)),
+        v.LinkFailed: Rule(rules.link_failed, (_R, _W, _P)),
         v.SpeechBegan: Rule(rules.speech_began, (_W, _L)),
         v.SpeechEnded: Rule(rules.speech_ended, (_W,)),
         v.NothingHeard: Rule(rules.nothing_heard, (_W, _R, _L)),
         v.ReplyBegan: Rule(answers.reply_began, (_W,)),
         v.ReplyAudio: Rule(answers.reply_audio, (_W, _P)),
-        v.ReplyEnded: Rule(answers.reply_ended, (_W, _P, _R, _E)),
+        v.ToolCalled: Rule(answers.tool_called, (_W, _P, _R)),
+        v.ReplyEnded: Rule(answers.reply_ended, (_W, _P, *_OVER)),
         v.ReplyAudible: _NOT_PLAYING,
         v.PlaybackProgress: _NOT_PLAYING,
         v.ReplyDrained: _NOT_PLAYING,
-        v.ToolsFinished: Rule(answers.tools_finished, (_W,)),
+        v.ToolsFinished: Rule(answers.tools_finished, (_W, _P, _R)),
         v.MicrophoneReady: _FACT,
         v.MicrophoneLost: Rule(rules.live_lost, (_W,)),
         **dict.fromkeys(Deadline, _UNARMED),
@@ -156,7 +164,8 @@ TABLE: Final[Mapping[State, Mapping[type[v.Event] | Deadline, Rule | Ignored]]] 
         Deadline.HOLD_WARNING: Ignored("the person has finished; nothing to warn of"),
         Deadline.ANSWER: Rule(rules.no_answer, (_R, _L)),
         Deadline.NUDGE: Rule(rules.nudge, (_W,)),
-        Deadline.SETTLE: Rule(answers.settled, (_W, _P, _R, _E)),
+        Deadline.SETTLE: Rule(answers.settled, (_W, _P, *_OVER)),
+        Deadline.GATHER: Rule(answers.settled, (_W, _P, _R)),
         Deadline.TOOL_REPLY: Rule(answers.no_continuation, (_W,)),
     },
     _P: {
@@ -175,16 +184,39 @@ TABLE: Final[Mapping[State, Mapping[type[v.Event] | Deadline, Rule | Ignored]]] 
         v.NothingHeard: Ignored("an answer plays, so somebody was heard: turn detection was quicker than our commit"),
         v.ReplyBegan: Rule(answers.reply_began, (_P,)),
         v.ReplyAudio: Rule(answers.reply_audio, (_P,)),
-        v.ReplyEnded: Rule(answers.reply_ended, (_P, _W, _R, _E)),
+        v.ToolCalled: Rule(answers.tool_called, (_P, _W, _R)),
+        v.ReplyEnded: Rule(answers.reply_ended, (_P, _W, *_OVER)),
         v.ReplyAudible: Rule(answers.audible, (_P,)),
         v.PlaybackProgress: Rule(answers.progress, (_P,)),
-        v.ReplyDrained: Rule(answers.drained, (_P, _W, _R, _E)),
+        v.ReplyDrained: Rule(answers.drained, (_P, _W, *_OVER)),
         v.ToolsFinished: Rule(answers.tools_finished, (_P, _R)),
         v.MicrophoneReady: _FACT,
         v.MicrophoneLost: _KEPT,
         **dict.fromkeys(Deadline, _UNARMED),
+        Deadline.GATHER: Rule(answers.settled, (_P, _R)),
         Deadline.TOOL_REPLY: Rule(answers.no_continuation, (_P,)),
-        Deadline.PROGRESS: Rule(answers.stalled, (_R,)),
+        Deadline.PROGRESS: Rule(answers.stalled, (_P, _R)),
+    },
+    _N: {
+        v.Press: Rule(rules.press_ending, (_R, _L)),
+        v.Release: Ignored("the end of a press that was only acknowledged"),
+        v.Lifted: Ignored("no deadline runs that a press could reach"),
+        v.GateOpened: Rule(rules.gate_opened_ending, (_R, _E, _L)),
+        v.Stop: Rule(rules.stop_ending, (_R,)),
+        v.UtteranceSent: _SENT_ONCE,
+        v.SendingProgress: _LEFTOVER,
+        v.LinkReady: Ignored("a new session is always announced by the loss of the old one first"),
+        v.LinkLost: Rule(answers.answered, (_R, _E)),
+        v.LinkFailed: Rule(rules.stop_ending, (_R,)),
+        **dict.fromkeys((v.SpeechBegan, v.SpeechEnded, v.NothingHeard), _HEARD),
+        v.ReplyBegan: Rule(answers.reply_began, (_W,)),
+        **dict.fromkeys((v.ReplyAudio, v.ToolCalled, v.ReplyEnded), _NO_REPLY),
+        **dict.fromkeys((v.ReplyAudible, v.PlaybackProgress, v.ReplyDrained), _NOT_PLAYING),
+        v.ToolsFinished: Ignored("the outputs of tools were sent before the answer could be over"),
+        v.MicrophoneReady: _FACT,
+        v.MicrophoneLost: _FACT,
+        **dict.fromkeys(Deadline, _UNARMED),
+        Deadline.GOES_ON: Rule(answers.answered, (_R, _E)),
     },
     _E: {
         v.Press: Rule(rules.press_ready, (_L,)),
@@ -198,7 +230,7 @@ TABLE: Final[Mapping[State, Mapping[type[v.Event] | Deadline, Rule | Ignored]]] 
         v.MicrophoneReady: _FACT,
         v.MicrophoneLost: Rule(rules.stand_down, (_R,)),
         **dict.fromkeys((v.UtteranceSent, v.SendingProgress, v.SpeechBegan, v.SpeechEnded, v.NothingHeard), _NO_TURN),
-        **dict.fromkeys((v.ReplyBegan, v.ReplyAudio, v.ReplyEnded, v.ReplyAudible), _NO_TURN),
+        **dict.fromkeys((v.ReplyBegan, v.ReplyAudio, v.ToolCalled, v.ReplyEnded, v.ReplyAudible), _NO_TURN),
         **dict.fromkeys((v.PlaybackProgress, v.ReplyDrained, v.ToolsFinished), _NO_TURN),
         **dict.fromkeys(Deadline, _UNARMED),
         Deadline.FOLLOW_UP: Rule(rules.stand_down, (_R,)),
@@ -292,6 +324,7 @@ def _note_facts(conversation: Conversation, event: v.Event) -> None:
             conversation.button_down = False
         case v.LinkReady():
             conversation.link_up = conversation.unused = True
+            conversation.new_session()
         case v.LinkLost() | v.LinkFailed():
             conversation.link_up = False
         case v.MicrophoneReady():

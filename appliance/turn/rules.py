@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from . import answers
 from . import vocabulary as v
-from .conversation import Conversation
+from .conversation import BROKE_ON_COMMIT_S, MOST_REPLAYS, Conversation
 from .vocabulary import Deadline, Mode, Outcome, Sound, State
 
 # ------------------------------------------------------------ the person
@@ -123,6 +123,20 @@ def press_speaking(c: Conversation, event: v.Press, now_s: float) -> State:
     return press_ready(c, event, now_s)
 
 
+def press_ending(c: Conversation, event: v.Press, now_s: float) -> State:
+    answers.answered(c, None, now_s)
+    return press_ready(c, event, now_s)
+
+
+def gate_opened_ending(c: Conversation, event: v.GateOpened, now_s: float) -> State:
+    c.state = answers.answered(c, None, now_s)
+    return gate_opened(c, event, now_s)
+
+
+def stop_ending(c: Conversation, _: v.Stop | v.LinkFailed, now_s: float) -> State:
+    return c.close_turn(Outcome.ANSWERED)
+
+
 def stop(c: Conversation, _: v.Stop, now_s: float) -> State:
     return c.abandon(Outcome.STOPPED)
 
@@ -206,9 +220,12 @@ def sending_goes_on(c: Conversation, _: v.SendingProgress, now_s: float) -> Stat
 def tell_the_end(c: Conversation, now_s: float) -> None:
     """All is said, and no reply has begun: have the service notice."""
     turn = c.turn
+    if turn.silence_alone:
+        return
     # Ruling 4: at most once a turn, and only if the service is in speech or has said nothing at all.
     if not turn.committed and (turn.in_speech or not turn.service_spoke):
-        turn.committed = turn.committed_all = True
+        turn.committed = turn.committed_all = turn.commit_unanswered = True
+        turn.committed_s = now_s
         c.do(v.Commit())
     c.set(Deadline.NUDGE, now_s + c.settings.nudge_s)
 
@@ -254,8 +271,7 @@ def _give_up(c: Conversation, outcome: Outcome, now_s: float) -> State:
 def speech_began(c: Conversation, _: v.SpeechBegan, now_s: float) -> State:
     """Ruling 2: whatever was held or unplayed is an answer to half a question."""
     turn = c.turn
-    turn.in_speech = turn.service_spoke = True
-    turn.end_noticed = False
+    note_speech(c)
     c.cancel(Deadline.NO_SPEECH, Deadline.GREETING)
     reply_taken_back = turn.reply is not None
     c.drop_reply(cancel=False)
@@ -269,6 +285,14 @@ def speech_began(c: Conversation, _: v.SpeechBegan, now_s: float) -> State:
     return c.state
 
 
+def note_speech(c: Conversation) -> None:
+    turn = c.turn
+    turn.in_speech = turn.service_spoke = True
+    turn.end_noticed = turn.commit_unanswered = False
+    # What was heard answered half a question.
+    turn.answered = False
+
+
 def await_the_answer_again(c: Conversation, now_s: float) -> None:
     """The reply that ended the zeros answered half a question, whose other half the service only hears now."""
     c.do(v.StartSilence())
@@ -278,8 +302,7 @@ def await_the_answer_again(c: Conversation, now_s: float) -> None:
 
 def speech_began_speaking(c: Conversation, _: v.SpeechBegan, now_s: float) -> State:
     turn = c.turn
-    turn.in_speech = turn.service_spoke = True
-    turn.end_noticed = False
+    note_speech(c)
     c.drop_reply(cancel=False)
     if turn.service_ends and c.microphone_ready:
         turn.ended_s = turn.sent_s = None
@@ -293,7 +316,7 @@ def speech_began_speaking(c: Conversation, _: v.SpeechBegan, now_s: float) -> St
 
 def speech_ended(c: Conversation, _: v.SpeechEnded, now_s: float) -> State:
     turn = c.turn
-    turn.in_speech = False
+    turn.in_speech = turn.commit_unanswered = False
     turn.service_spoke = True
     if turn.ended_s is not None:
         turn.end_noticed = True
@@ -314,7 +337,7 @@ def link_ready(c: Conversation, _: v.LinkReady, now_s: float) -> State:
     """A new session knows nothing of this turn: everything is sent, and judged, from its start."""
     turn = c.turn
     turn.leave_session()
-    turn.committed = turn.committed_all = False
+    turn.committed = turn.committed_all = turn.commit_unanswered = False
     c.do(v.OpenTurn(c.number), v.RewindUtterance())
     if turn.service_ends and c.state is State.LISTENING:
         c.await_speech(now_s)
@@ -322,11 +345,21 @@ def link_ready(c: Conversation, _: v.LinkReady, now_s: float) -> State:
 
 
 def link_lost(c: Conversation, _: v.LinkLost, now_s: float) -> State:
+    """Ruling 8: a whole answer is played; without one the question is asked again, unless that would do something
+    twice, or has been done too often."""
     turn = c.turn
+    if c.state is State.WAITING and turn.complete:
+        return keep_answer(c, now_s)
     if turn.heard or turn.tool_ran:
         return c.close_turn(Outcome.LINK_LOST, Sound.SORRY)
+    if turn.commit_unanswered and now_s <= turn.committed_s + BROKE_ON_COMMIT_S:
+        turn.silence_alone = True
     turn.leave_session()
     c.drop_reply(cancel=False)
+    if c.state is not State.LISTENING:
+        turn.replays += 1
+        if turn.replays > MOST_REPLAYS:
+            return c.close_turn(Outcome.LOST_AGAIN, Sound.SORRY)
     c.do(v.StopSilence(), v.RewindUtterance(), v.Connect())
     if c.state is State.LISTENING:
         return State.LISTENING
@@ -338,6 +371,17 @@ def link_lost(c: Conversation, _: v.LinkLost, now_s: float) -> State:
     return State.SENDING
 
 
+def keep_answer(c: Conversation, now_s: float) -> State:
+    """The connection is gone and the answer is here, held back for a moment. ANSWER goes on: it ends a wait for a
+    button that is never let go."""
+    c.cancel(Deadline.NUDGE)
+    if c.turn.ended_s is None:
+        # A live microphone has nobody to listen to it.
+        answers.end_live(c, now_s)
+    c.do(v.StopSilence(), v.LeaveSession())
+    return answers.proceed(c, now_s)
+
+
 def link_lost_speaking(c: Conversation, _: v.LinkLost | v.LinkFailed, now_s: float) -> State:
     """Play what is here; say sorry only if something is missing (ruling 8)."""
     turn = c.turn
@@ -345,15 +389,21 @@ def link_lost_speaking(c: Conversation, _: v.LinkLost | v.LinkFailed, now_s: flo
         turn.tools_running = False
         c.do(v.AbortTools())
         turn.broken = True
-    if turn.reply is None or not turn.reply.done or turn.awaiting_continuation:
+    if turn.reply is None or not turn.reply.done or turn.awaiting_continuation or turn.calls:
         turn.broken = True
+    turn.calls.clear()
+    turn.awaiting_continuation = False
+    c.cancel(Deadline.GATHER, Deadline.TOOL_REPLY)
     if turn.reply is not None:
         # Its session is gone: there is nothing left to cancel.
         turn.reply.done = True
+    c.do(v.LeaveSession())
     return answers.end_if_complete(c, now_s)
 
 
 def link_failed(c: Conversation, _: v.LinkFailed, now_s: float) -> State:
+    if c.state is State.WAITING and c.turn.complete:
+        return keep_answer(c, now_s)
     return c.close_turn(Outcome.REFUSED, Sound.ERROR)
 
 

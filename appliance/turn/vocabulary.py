@@ -32,6 +32,9 @@ class State(Enum):
     """Everything said is with the service; the answer, or a tool, is awaited."""
     SPEAKING = "speaking"
     """The answer plays."""
+    ENDING = "ending"
+    """All of the answer was heard. The turn stays open a little longer, for a service that answers in two parts; for a
+    person it is over, and a press begins the next one."""
     EXPECTING = "expecting"
     """``OPEN`` only: the answer is over and no turn is open, but what is said next is expected: no new invite."""
 
@@ -49,7 +52,9 @@ class Deadline(Enum):
     ANSWER = "answer_s: no answer came"
     NUDGE = "nudge_s: the service has not noticed the end of the turn"
     SETTLE = "settle_ms: a reply may sound now"
+    GATHER = "the model calls no further tool with those it has called"
     TOOL_REPLY = "tool_reply_s: the service has not gone on after the tools' results"
+    GOES_ON = "tool_reply_s: the service has not gone on after its answer"
     FOLLOW_UP = "follow_up_s: nobody went on, the box invites again"
     PROGRESS = "no_progress_s: nothing played and nothing arrived"
 
@@ -62,6 +67,9 @@ class Outcome(Enum):
     NO_SPEECH = "nobody spoke"
     NO_ANSWER = "no answer in time"
     EMPTY_ANSWER = "the service answered with nothing"
+    FAILED = "the answer failed"
+    TOOL_LOOP = "the service asked for tools without end"
+    LOST_AGAIN = "the connection broke each time it was asked"
     STALE = "could not be sent in time"
     LINK_LOST = "connection lost in the answer"
     REFUSED = "the service refused"
@@ -82,7 +90,10 @@ class Sound(Enum):
 
 @dataclass(frozen=True, slots=True)
 class TurnSettings:
-    """The times of a turn, all in seconds; the values and their reasons stand in ``default.toml``."""
+    """The times of a turn, all in seconds; the values and their reasons stand in ``default.toml``.
+
+    ``tool_rounds``: how often tools may run in one turn.
+    """
 
     mode: Mode
     debounce_s: float
@@ -99,6 +110,7 @@ class TurnSettings:
     nudge_s: float
     settle_s: float
     tool_reply_s: float
+    tool_rounds: int
     no_progress_s: float
     follow_up_s: float
     greeting_s: float | None = None
@@ -206,18 +218,27 @@ class ReplyBegan(Event):
 
 @dataclass(frozen=True, slots=True)
 class ReplyAudio(Event):
-    """Audio of that reply arrived (and lies in the player)."""
+    """Audio of that reply arrived (and lies in the player). ``silent``: nothing of it could be heard."""
 
     response_id: str
+    silent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCalled(Event):
+    """That reply wants a tool. The same call id again: now it is better known."""
+
+    response_id: str
+    call: ToolCall
 
 
 @dataclass(frozen=True, slots=True)
 class ReplyEnded(Event):
-    """All of that reply has arrived. ``status`` is the service's: completed, cancelled, failed, incomplete."""
+    """All of that reply has arrived. ``status`` is the service's: completed, cancelled, failed, incomplete, or another
+    word, which means nothing bad."""
 
     response_id: str
     status: str
-    calls: tuple[ToolCall, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,6 +306,11 @@ class Connect(Effect):
 
 
 @dataclass(frozen=True, slots=True)
+class LeaveSession(Effect):
+    """This turn needs no session any more: what is left of it is here."""
+
+
+@dataclass(frozen=True, slots=True)
 class BeginUtterance(Effect):
     """Keep what the microphone hears from ``at_s`` on, and the pre-roll before it."""
 
@@ -337,7 +363,9 @@ class Commit(Effect):
 
 @dataclass(frozen=True, slots=True)
 class Nudge(Effect):
-    """Ask the service to reply now."""
+    """Ask the service to reply now. ``after_tools``: the outputs of tools have brought about nothing."""
+
+    after_tools: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -347,7 +375,9 @@ class Clear(Effect):
 
 @dataclass(frozen=True, slots=True)
 class CloseSession(Effect):
-    """Close the session with 1000: the service is in speech that nobody will end."""
+    """Close the session with 1000. ``reason``: for the journal."""
+
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)

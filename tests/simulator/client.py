@@ -89,7 +89,7 @@ class Client:
         for start in range(0, len(audio), 1920):
             await self.send(InputAudioBufferAppend(audio[start : start + 1920]))
 
-    def heard(self, response_id: str) -> bytes:
+    def heard(self, response_id: str | None) -> bytes:
         """The audio of a reply that came so far."""
         return b"".join(delta.audio for delta in self.of(events.OutputAudioDelta) if delta.response_id == response_id)
 

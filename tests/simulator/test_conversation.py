@@ -344,10 +344,10 @@ async def test_two_calls_are_answered_when_both_outputs_are_in() -> None:
         await client.until_event(e.ResponseDone)
         calls = client.of(e.FunctionCallArgumentsDone)
         assert [(one.name, one.arguments) for one in calls] == [("get_time", '{"a":1}'), ("set_volume", '{"a":1}')]
-        await client.send(e.FunctionCallOutput(calls[1].call_id, '{"ok":true}'))
+        await client.send(e.FunctionCallOutput(calls[1].call_id or "", '{"ok":true}'))
         await client.until_event(e.ConversationItemCreated, 2)
         assert len(client.of(e.ResponseCreated)) == 1
-        await client.send(e.FunctionCallOutput(calls[0].call_id, '{"time":"5:30"}'))
+        await client.send(e.FunctionCallOutput(calls[0].call_id or "", '{"time":"5:30"}'))
         done = await client.until_event(e.ResponseDone, 2)
         assert client.heard(done.response_id) == voices.pcm("time")
         assert client.of(e.ConversationItemCreated)[2] == e.ConversationItemCreated("tool", ('{"time":"5:30"}',))
@@ -360,7 +360,7 @@ async def test_the_answer_to_a_tool_can_need_a_nudge() -> None:
         await client.say(*QUESTION)
         [one] = [await client.until_event(e.FunctionCallArgumentsDone)]
         await client.until_event(e.ResponseDone)
-        await client.send(e.FunctionCallOutput(one.call_id, "{}"))
+        await client.send(e.FunctionCallOutput(one.call_id or "", "{}"))
         await client.until_event(e.ConversationItemCreated, 2)
         assert not service.replies[1:]
         await client.send(e.ResponseCreate())
@@ -374,7 +374,7 @@ async def test_an_output_of_an_abandoned_turn_is_not_answered() -> None:
         one = await client.until_event(e.FunctionCallArgumentsDone)
         await client.until_event(e.ResponseDone)
         await client.say(speech(300))
-        await client.send(e.FunctionCallOutput(one.call_id, "{}"))
+        await client.send(e.FunctionCallOutput(one.call_id or "", "{}"))
         await client.until_event(e.ConversationItemCreated, 2)
         await client.say(speech(300), silence(600))
         await client.until_event(e.ResponseDone, 2)
@@ -386,7 +386,7 @@ async def test_an_output_that_comes_twice() -> None:
     async with Service(QUICK, asking("get_time")) as service, call(service) as client:
         await client.say(*QUESTION)
         one = await client.until_event(e.FunctionCallArgumentsDone)
-        await client.send(*[e.FunctionCallOutput(one.call_id, "{}")] * 2)
+        await client.send(*[e.FunctionCallOutput(one.call_id or "", "{}")] * 2)
         await client.until_event(e.ResponseDone, 2)
         await service.wait_for(lambda: service.violations)
         [turn] = service.turns

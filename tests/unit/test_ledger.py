@@ -9,6 +9,7 @@ import pytest
 
 from appliance.config_tables import TranscriptSettings
 from appliance.edge.transcripts import Transcripts
+from appliance.kinds import ATTRIBUTE
 from appliance.ledger import Ledger
 from appliance.turn.allowance import Allowance
 from appliance.turn.vocabulary import Outcome
@@ -42,6 +43,26 @@ def test_a_turn_is_one_line_with_its_figures(ledger: Ledger, caplog: pytest.LogC
     assert "turn 1 answered" in record.getMessage() and "2.0 of 2.0 s of answer heard" in record.getMessage()
     assert "മഴ" not in caplog.text, "words are not figures"
     assert ledger.last is not None and ledger.last["end_to_first_delta_s"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("outcome", "reason"),
+    [(Outcome.FAILED, "the reply was failed: slow down"), (Outcome.ANSWERED, ""), (Outcome.INTERRUPTED, "")],
+)
+def test_why_a_turn_ended_badly_stands_in_its_line_and_field(
+    ledger: Ledger, caplog: pytest.LogCaptureFixture, outcome: Outcome, reason: str
+) -> None:
+    ledger.open_turn(1, 100.0)
+    ledger.went_wrong("an error that came before")
+    ledger.went_wrong("the reply was failed: slow down")
+    with caplog.at_level(logging.INFO):
+        data = ledger.close_turn(outcome)
+    (record,) = caplog.records
+    assert data["reason"] == reason and ("slow down" in record.getMessage()) is bool(reason)
+    assert getattr(record, ATTRIBUTE).fields["REASON"] == (reason or None)
+    with caplog.at_level(logging.INFO):
+        a_turn(ledger, 2, 200.0, Outcome.EMPTY_ANSWER)
+    assert ledger.last is not None and ledger.last["reason"] == "", "each turn has its own"
 
 
 def test_nobody_said_anything_in_a_turn_in_which_nobody_was_heard(

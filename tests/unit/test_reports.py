@@ -17,17 +17,23 @@ async def test_what_is_odd_in_every_session_is_not_said_in_every_session(caplog:
     box = Daemon(config.load(None, NO_PANEL))
     for number in range(100):
         session = rt.Session(ev.SessionSettings("", "mal-female"))
+        session.begin_turn()
+        call = ev.FunctionCallArgumentsDone(None, "get_time", f"call_{number}", "{}")
         for odd in (
-            ev.OutputAudioDelta(f"resp_{number}", "item", b"\0\0"),
-            ev.ResponseDone(f"resp_{number}b", "completed"),
+            ev.OutputAudioDelta(None, "item", b"\0\0"),
             ev.OutputTranscriptDelta(None, "a"),
+            ev.SpeechStarted(),
+            ev.ResponseCreated(f"resp_{number}"),
+            call,
+            ev.ResponseCreated(f"resp_{number}b"),
+            call,
         ):
             for outcome in session.receive(odd, 0.0):
                 box.reports.on_link(outcome)
     assert [record.getMessage() for record in caplog.records] == [
-        "audio of response 'resp_0', which was not announced; dropped",
-        "response.done of response 'resp_0b', which is not in progress; ignored",
-        "text without a response in progress; dropped",
+        "audio of a response that is over, or of none; dropped",
+        "text of a response that is over, or of none; dropped",
+        "tool call 'call_0' was made twice; the second is dropped",
     ]
     box.turns.close()
     box.face.close()

@@ -21,7 +21,7 @@ from appliance.turn.vocabulary import State
 from tests.edge.button_box import Box, Ports
 from tests.mock_pins import mock_pins
 
-from .test_turns import Bench, on_bench
+from .bench import Bench, on_bench
 
 GPIO = 17
 

@@ -55,7 +55,43 @@ SERVER_MESSAGES: list[tuple[dict[str, Any], ev.ServerEvent]] = [
         },
         ev.FunctionCallArgumentsDone("r", "get_time", "c", "{}"),
     ),
+    (
+        {
+            "type": "response.output_item.added",
+            "response_id": "r",
+            "item": {"type": "function_call", "id": "i", "call_id": "c", "name": "get_time"},
+        },
+        ev.OutputItemAdded("r", ev.FunctionCall("c", "get_time", None, "i")),
+    ),
+    (
+        {
+            "type": "response.output_item.done",
+            "response_id": "r",
+            "item": {"type": "function_call", "id": "i", "call_id": "c", "name": "get_time", "arguments": "{}"},
+        },
+        ev.OutputItemDone("r", ev.FunctionCall("c", "get_time", "{}", "i")),
+    ),
     ({"type": "response.done", "response": {"id": "r", "status": "completed"}}, ev.ResponseDone("r", "completed")),
+    (
+        {
+            "type": "response.done",
+            "response": {
+                "id": "r",
+                "status": "failed",
+                "status_details": {"type": "failed", "error": {"code": "rate_limit", "message": "slow down"}},
+                "output": [
+                    {"type": "message"},
+                    {"type": "function_call", "call_id": "c", "name": "get_time", "arguments": "{}"},
+                ],
+            },
+        },
+        ev.ResponseDone(
+            "r",
+            "failed",
+            ev.StatusDetails("failed", "", "rate_limit", "slow down"),
+            (ev.FunctionCall("c", "get_time", "{}"),),
+        ),
+    ),
     (
         {"type": "error", "error": {"type": "server_error", "code": "busy", "message": "try again"}},
         ev.ErrorEvent("server_error", "busy", "try again"),
@@ -212,19 +248,32 @@ def leaves(value: Any, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
 OPTIONAL = {
     ("session.created", "session"),
     ("session.updated", "session"),
+    ("conversation.item.input_audio_transcription.completed", "item_id"),
     ("conversation.item.created", "item.role"),
     ("conversation.item.created", "item.content"),
+    ("response.created", "response"),
+    ("response.created", "response.id"),
+    ("response.output_audio.delta", "response_id"),
+    ("response.output_audio.delta", "item_id"),
     ("response.output_audio_transcript.delta", "response_id"),
-    ("response.function_call_arguments.done", "response_id"),
-    ("response.done", "response.status"),
-    ("error", "error.type"),
-    ("error", "error.code"),
-    ("error", "error.message"),
 }
 """What may be missing."""
 
-ANY_KIND = {row for row in OPTIONAL if row[0] in ("response.done", "error", "session.created", "session.updated")}
-"""What may also be of any kind."""
+ANY_KIND = {
+    "response.function_call_arguments.done",
+    "response.output_item.added",
+    "response.output_item.done",
+    "response.done",
+    "error",
+    "session.created",
+    "session.updated",
+}
+"""Events of which every field may be missing, and of any kind."""
+
+
+def anything_goes(message: dict[str, Any], path: tuple[str, ...]) -> bool:
+    return message["type"] in ANY_KIND and path != ("type",)
+
 
 REQUIRED = [
     (message, path)
@@ -250,7 +299,7 @@ def altered(message: dict[str, Any], path: tuple[str, ...], *value: object) -> s
 def test_a_missing_field_is_named(message: dict[str, Any], path: tuple[str, ...]) -> None:
     field = ".".join(path)
     for text in (altered(message, path), altered(message, path, None)):
-        if (message["type"], field) in OPTIONAL:
+        if anything_goes(message, path) or (message["type"], field) in OPTIONAL:
             decode(text)
         else:
             assert refusal(text).field == field
@@ -262,7 +311,7 @@ def test_a_missing_field_is_named(message: dict[str, Any], path: tuple[str, ...]
 def test_a_wrong_field_is_named(message: dict[str, Any], path: tuple[str, ...], wrong: object) -> None:
     field = ".".join(path)
     text = altered(message, path, wrong)
-    if (message["type"], field) in ANY_KIND:
+    if anything_goes(message, path):
         decode(text)
     else:
         assert (refusal(text).field or "").startswith(field)
@@ -273,9 +322,50 @@ def test_what_may_be_missing_reads_as_documented() -> None:
     assert transcript == ev.OutputTranscriptDelta(None, "മഴ")
     done = decode('{"type":"response.done","response":{"id":"r"}}')
     assert done == ev.ResponseDone("r", "")
-    assert decode('{"type":"error","error":{"code":500}}') == ev.ErrorEvent("", "", "")
+    assert decode('{"type":"response.done"}') == ev.ResponseDone(None, "")
+    assert decode('{"type":"response.created"}') == ev.ResponseCreated(None)
+    assert decode('{"type":"response.output_audio.delta","delta":""}') == ev.OutputAudioDelta(None, None, b"")
+    item = decode('{"type":"response.output_item.added","item":{"type":"message"}}')
+    assert item == ev.OutputItemAdded(None, None)
     output = decode('{"type":"conversation.item.created","item":{"type":"function_call_output"}}')
     assert output == ev.ConversationItemCreated(None, ())
+
+
+@pytest.mark.parametrize(
+    ("error", "read"),
+    [
+        ({"error": {"code": 500}}, ("", "500", "")),
+        ({"error": "no such model"}, ("", "", "no such model")),
+        ({"message": "no such model", "code": 404}, ("", "404", "no such model")),
+        ({"error": {"type": "not_implemented", "message": "no"}}, ("not_implemented", "", "no")),
+        ({"error": None}, ("", "", "")),
+        ({}, ("", "", "")),
+    ],
+    ids=str,
+)
+def test_an_error_is_read_in_any_shape(error: dict[str, Any], read: tuple[str, str, str]) -> None:
+    assert decode(json.dumps({**error, "type": "error"})) == ev.ErrorEvent(*read)
+
+
+@pytest.mark.parametrize(
+    "arguments", [{}, {"arguments": None}, {"arguments": {"city": "Kochi"}}, {"arguments": 7}], ids=str
+)
+def test_a_call_is_a_call_whatever_its_arguments_are(arguments: dict[str, Any]) -> None:
+    call = decode(json.dumps({"type": "response.function_call_arguments.done", "call_id": "c", **arguments}))
+    assert call == ev.FunctionCallArgumentsDone(None, None, "c", None)
+
+
+@pytest.mark.parametrize(
+    ("name", "event"),
+    [
+        ("response.audio.delta", ev.OutputAudioDelta("r", None, AUDIO)),
+        ("response.audio_transcript.delta", ev.OutputTranscriptDelta("r", AUDIO_BASE64)),
+        ("response.cancelled", ev.ResponseDone("r", "cancelled")),
+        ("response.text.delta", ev.UnknownEvent("response.text.delta")),
+    ],
+)
+def test_names_of_the_beta_are_read(name: str, event: ev.ServerEvent) -> None:
+    assert decode(json.dumps({"type": name, "response_id": "r", "delta": AUDIO_BASE64})) == event
 
 
 @pytest.mark.parametrize("identifier", ["", "r" * (MAX_IDENTIFIER_CHARS + 1)])
@@ -399,17 +489,27 @@ def test_a_message_damaged_anywhere_is_an_event_or_a_protocol_error(
 
 identifiers = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
 words = st.text(st.characters(exclude_categories=["Cs"]))
+maybe = st.none() | identifiers
+calls = st.builds(ev.FunctionCall, maybe, maybe, st.none() | words, maybe)
 schemas = st.dictionaries(words, st.integers() | words | st.booleans(), max_size=3)
 server_events: st.SearchStrategy[ev.ServerEvent] = st.one_of(
     st.builds(ev.SessionCreated, schemas),
     st.builds(ev.SessionUpdated, schemas),
-    st.builds(ev.InputTranscriptionCompleted, identifiers, words),
+    st.builds(ev.InputTranscriptionCompleted, st.none() | identifiers, words),
     st.builds(ev.ConversationItemCreated, st.none() | words, st.lists(words, max_size=3).map(tuple)),
-    st.builds(ev.ResponseCreated, identifiers),
-    st.builds(ev.OutputAudioDelta, identifiers, identifiers, st.binary()),
-    st.builds(ev.OutputTranscriptDelta, st.none() | identifiers, words),
-    st.builds(ev.FunctionCallArgumentsDone, st.none() | identifiers, identifiers, identifiers, words),
-    st.builds(ev.ResponseDone, identifiers, words),
+    st.builds(ev.ResponseCreated, maybe),
+    st.builds(ev.OutputAudioDelta, maybe, maybe, st.binary()),
+    st.builds(ev.OutputTranscriptDelta, maybe, words),
+    st.builds(ev.FunctionCallArgumentsDone, maybe, maybe, maybe, st.none() | words, maybe),
+    st.builds(ev.OutputItemAdded, maybe, st.none() | calls),
+    st.builds(ev.OutputItemDone, maybe, st.none() | calls),
+    st.builds(
+        ev.ResponseDone,
+        maybe,
+        words,
+        st.builds(ev.StatusDetails, words, words, words, words),
+        st.just(()) | st.tuples(calls),
+    ),
     st.builds(ev.ErrorEvent, words, words, words),
 )
 tools = st.builds(ev.Tool, identifiers, words, schemas)

@@ -24,6 +24,7 @@ TIMES = v.TurnSettings(
     nudge_s=2.0,
     settle_s=0.2,
     tool_reply_s=3.0,
+    tool_rounds=8,
     no_progress_s=10.0,
     follow_up_s=8.0,
 )
@@ -119,4 +120,9 @@ class Box:
         self.happens(v.ReplyAudio(response_id))
 
     def answer_ends(self, response_id: str = "r1", *calls: v.ToolCall) -> None:
-        self.happens(v.ReplyEnded(response_id, "completed", calls))
+        for call in calls:
+            self.happens(v.ToolCalled(response_id, call))
+        self.happens(v.ReplyEnded(response_id, "completed"))
+
+    def heard_to_its_end(self, response_id: str = "r1") -> None:
+        self.happens(v.ReplyAudible(response_id), v.ReplyDrained(response_id))

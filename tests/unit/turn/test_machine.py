@@ -7,7 +7,9 @@ from collections.abc import Callable
 import pytest
 
 from appliance.turn import vocabulary as v
+from appliance.turn.answers import GATHER_S
 from appliance.turn.clips import of_turn
+from appliance.turn.conversation import BROKE_ON_COMMIT_S, MOST_REPLAYS, MOST_UNANSWERED
 from appliance.turn.machine import TABLE, Ignored, Rule
 from appliance.turn.vocabulary import Deadline, Mode, Outcome, Sound, State
 
@@ -57,7 +59,9 @@ def test_a_held_question_is_answered(mode: Mode) -> None:
     box.happens(v.ReplyAudio("r1"))
     assert box.state() is State.SPEAKING
     box.answer_ends()
-    box.happens(v.ReplyAudible("r1"), v.ReplyDrained("r1"))
+    box.heard_to_its_end()
+    assert box.state() is State.ENDING
+    box.passes(TIMES.tool_reply_s)
     assert box.state() is (State.EXPECTING if mode is Mode.OPEN else State.READY)
     assert box.outcomes == [Outcome.ANSWERED]
     box.passes(TIMES.follow_up_s)
@@ -518,6 +522,7 @@ class TestNobodyWasHeard:
     def test_not_if_the_service_heard_somebody_in_a_session_that_was_lost(self) -> None:
         box = Box(Mode.HOLD)
         box.ask()
+        box.passes(BROKE_ON_COMMIT_S + 0.1)
         box.happens(v.LinkLost(), v.LinkReady(), v.UtteranceSent())
         assert len(box.did(v.Commit)) == 2
         box.forget()
@@ -526,6 +531,7 @@ class TestNobodyWasHeard:
 
     def test_but_if_no_session_of_the_turn_heard_anybody(self) -> None:
         box = self.held()
+        box.passes(BROKE_ON_COMMIT_S + 0.1)
         box.happens(v.LinkLost(), v.LinkReady(), v.UtteranceSent(), v.NothingHeard())
         assert box.outcomes == [Outcome.NO_SPEECH] and box.sounds[-1] is Sound.SORRY
 
@@ -636,15 +642,16 @@ class TestWhenAReplyMaySound:
         box.answer_begins("r2")
         assert box.state() is State.SPEAKING
 
-    def test_at_most_the_newest_reply_is_kept(self) -> None:
+    def test_only_going_on_speaking_drops_what_is_held(self) -> None:
         box = Box(Mode.HOLD)
         box.press()
         box.passes(1)
         box.happens(v.SpeechBegan(), v.SpeechEnded(), v.ReplyBegan("r1"), v.ReplyAudio("r1"))
         box.answer_ends()
+        box.happens(v.SpeechBegan())
         box.forget()
-        box.happens(v.ReplyBegan("r2"))
-        assert box.did(v.DropReply)
+        box.happens(v.ReplyBegan("r2"), v.ReplyAudio("r2"), v.ReplyBegan("r3"))
+        assert not box.did(v.DropReply), "with no speech between they are two parts of one answer"
 
     def test_late_speech_started_silences_a_reply_that_plays(self) -> None:
         box = Box(Mode.HOLD)
@@ -729,79 +736,449 @@ class TestPressDuringAReply:
 
 
 CALL = v.ToolCall("c1", "get_time", "{}")
+OTHER = v.ToolCall("c2", "get_time", "{}")
+ANSWERED_BY_TOOL = v.ToolsFinished((("c1", "{}"),))
+
+
+def asked(*happened: v.Event) -> Box:
+    """A held question to which reply "r1" has begun, a second ago."""
+    box = Box(Mode.HOLD)
+    box.ask()
+    box.happens(v.SpeechEnded(), v.ReplyBegan("r1"))
+    box.passes(1)
+    box.happens(*happened)
+    return box
 
 
 class TestTools:
-    def asked(self) -> Box:
-        box = Box(Mode.HOLD)
-        box.ask()
-        box.happens(v.SpeechEnded(), v.ReplyBegan("r1"))
-        box.passes(1)
-        return box
-
-    def test_run_after_completed_and_the_answer_follows(self) -> None:
-        box = self.asked()
+    def test_run_when_the_response_is_done_and_the_answer_follows(self) -> None:
+        box = asked()
         box.answer_ends("r1", CALL)
         assert box.did(v.RunTools) == [v.RunTools((CALL,))]
-        box.happens(v.ToolsFinished((("c1", "{}"),)))
+        box.happens(ANSWERED_BY_TOOL)
         assert box.did(v.SendToolOutputs) and not box.did(v.Nudge)
         box.answer_begins("r2")
         box.answer_ends("r2")
-        box.happens(v.ReplyAudible("r2"), v.ReplyDrained("r2"))
+        box.heard_to_its_end("r2")
+        box.passes(TIMES.tool_reply_s)
         assert box.outcomes == [Outcome.ANSWERED]
 
-    @pytest.mark.parametrize("status", ["failed", "incomplete"])
-    def test_not_run_unless_completed(self, status: str) -> None:
-        box = self.asked()
-        box.happens(v.ReplyEnded("r1", status, (CALL,)))
-        assert not box.did(v.RunTools) and box.outcomes == [Outcome.EMPTY_ANSWER]
+    @pytest.mark.parametrize("words_before", [False, True])
+    def test_the_result_is_awaited_inside_the_response(self, words_before: bool) -> None:
+        """No response.done before it, and the same response goes on with the answer."""
+        box = asked()
+        if words_before:
+            box.happens(v.ReplyAudio("r1"), v.ReplyAudible("r1"))
+        box.happens(v.ToolCalled("r1", CALL), v.ToolCalled("r1", OTHER))
+        assert not box.did(v.RunTools), "more calls may follow"
+        box.passes(GATHER_S)
+        assert box.did(v.RunTools) == [v.RunTools((CALL, OTHER))]
+        box.passes(4)
+        box.happens(ANSWERED_BY_TOOL)
+        box.passes(2)
+        box.happens(v.ReplyAudio("r1"))
+        assert box.state() is State.SPEAKING
+        box.passes(2)
+        box.happens(v.ReplyAudio("r1"), v.ReplyEnded("r1", "completed"))
+        box.heard_to_its_end("r1")
+        box.passes(TIMES.tool_reply_s)
+        assert box.outcomes == [Outcome.ANSWERED] and not box.did(v.Nudge)
 
-    def test_not_run_while_the_reply_is_held_back(self) -> None:
+    def test_a_tool_that_takes_long_amid_an_answer_is_no_standstill(self) -> None:
+        box = asked(v.ReplyAudio("r1"), v.ReplyAudible("r1"), v.ToolCalled("r1", CALL))
+        box.passes(TIMES.no_progress_s + 2)
+        assert box.state() is State.SPEAKING and not box.outcomes
+        box.happens(ANSWERED_BY_TOOL)
+        box.passes(TIMES.answer_s + TIMES.no_progress_s)
+        assert box.outcomes == [Outcome.STALLED], "but it is bounded"
+
+    def test_the_response_that_calls_is_never_done_and_the_answer_is_another(self) -> None:
+        box = asked(v.ToolCalled("r1", CALL))
+        box.passes(GATHER_S)
+        box.happens(ANSWERED_BY_TOOL)
+        box.happens(v.ReplyEnded("r1", "completed"), v.ReplyBegan("r2"), v.ReplyAudio("r2"))
+        box.answer_ends("r2")
+        box.heard_to_its_end("r2")
+        assert box.state() is State.ENDING and not box.did(v.Nudge)
+
+    @pytest.mark.parametrize("status", ["completed", "incomplete", "something_new"])
+    def test_run_however_the_response_that_calls_is_said_to_end(self, status: str) -> None:
+        box = asked(v.ToolCalled("r1", CALL), v.ReplyEnded("r1", status))
+        assert box.did(v.RunTools)
+        box.happens(ANSWERED_BY_TOOL, v.ReplyBegan("r2"), v.ReplyAudio("r2"))
+        box.answer_ends("r2")
+        box.heard_to_its_end("r2")
+        assert box.state() is State.ENDING
+
+    @pytest.mark.parametrize("status", ["failed", "cancelled"])
+    def test_not_run_when_the_response_came_to_nothing(self, status: str) -> None:
+        box = asked(v.ToolCalled("r1", CALL), v.ReplyEnded("r1", status))
+        box.passes(1)
+        assert not box.did(v.RunTools)
+
+    def test_a_call_that_is_better_known_later_runs_once(self) -> None:
+        box = asked(v.ToolCalled("r1", v.ToolCall("c1", "", "{}")), v.ToolCalled("r1", CALL))
+        box.passes(GATHER_S)
+        box.happens(v.ToolCalled("r1", CALL), ANSWERED_BY_TOOL)
+        box.passes(1)
+        assert box.did(v.RunTools) == [v.RunTools((CALL,))]
+
+    def test_a_call_that_comes_while_tools_run_has_its_own_answer(self) -> None:
+        box = asked(v.ToolCalled("r1", CALL))
+        box.passes(GATHER_S)
+        box.happens(v.ToolCalled("r1", OTHER))
+        box.passes(GATHER_S)
+        assert box.did(v.RunTools) == [v.RunTools((CALL,))]
+        box.happens(ANSWERED_BY_TOOL)
+        assert box.did(v.RunTools) == [v.RunTools((CALL,)), v.RunTools((OTHER,))]
+        box.happens(v.ToolsFinished((("c2", "{}"),)))
+        assert len(box.did(v.SendToolOutputs)) == 2
+
+    @pytest.mark.parametrize("done", [False, True])
+    def test_not_run_while_the_reply_is_held_back(self, done: bool) -> None:
         box = Box(Mode.HOLD)
         box.press()
         box.passes(1)
-        box.happens(v.SpeechBegan(), v.SpeechEnded(), v.ReplyBegan("r1"))
-        box.answer_ends("r1", CALL)
+        box.happens(v.SpeechBegan(), v.SpeechEnded(), v.ReplyBegan("r1"), v.ToolCalled("r1", CALL))
+        if done:
+            box.happens(v.ReplyEnded("r1", "completed"))
+        box.passes(1)
         assert not box.did(v.RunTools)
         box.release()
         box.happens(v.UtteranceSent())
+        assert not box.did(v.RunTools)
         box.passes(TIMES.settle_s)
         assert box.did(v.RunTools)
 
+    @pytest.mark.parametrize("running", [False, True])
+    def test_ended_and_not_answered_when_the_person_goes_on(self, running: bool) -> None:
+        box = asked(v.ToolCalled("r1", CALL))
+        if running:
+            box.passes(GATHER_S)
+        box.happens(v.SpeechBegan())
+        assert len(box.did(v.AbortTools)) == running
+        box.happens(ANSWERED_BY_TOOL)
+        box.passes(1)
+        assert not box.did(v.SendToolOutputs) and len(box.did(v.RunTools)) == running
+
     def test_one_nudge_if_the_service_does_not_go_on(self) -> None:
-        box = self.asked()
+        box = asked()
         box.answer_ends("r1", CALL)
-        box.happens(v.ToolsFinished((("c1", "{}"),)))
+        box.happens(ANSWERED_BY_TOOL)
         box.passes(TIMES.tool_reply_s)
-        assert len(box.did(v.Nudge)) == 1
+        assert box.did(v.Nudge) == [v.Nudge(after_tools=True)]
         box.passes(10)
         assert len(box.did(v.Nudge)) == 1
 
+    @pytest.mark.parametrize("sign", [v.ReplyAudio("r1"), v.ReplyEnded("r1", "completed")])
+    def test_each_sign_of_the_service_puts_the_nudge_off(self, sign: v.Event) -> None:
+        box = asked(v.ToolCalled("r1", CALL))
+        box.passes(GATHER_S)
+        box.happens(ANSWERED_BY_TOOL)
+        box.passes(TIMES.tool_reply_s - 0.1)
+        box.happens(sign)
+        box.passes(TIMES.tool_reply_s - 0.1)
+        assert not box.did(v.Nudge)
+        box.passes(0.1)
+        assert len(box.did(v.Nudge)) == 1
+
+    def needy(self) -> Box:
+        """A service that has shown that it goes on after a tool only when it is asked to."""
+        box = asked()
+        box.answer_ends("r1", CALL)
+        box.happens(ANSWERED_BY_TOOL)
+        box.passes(TIMES.tool_reply_s)
+        box.happens(v.ReplyBegan("r2"), v.ReplyAudio("r2"))
+        box.answer_ends("r2")
+        box.heard_to_its_end("r2")
+        box.passes(TIMES.tool_reply_s)
+        assert box.outcomes == [Outcome.ANSWERED]
+        box.forget()
+        box.ask()
+        box.happens(v.SpeechEnded(), v.ReplyBegan("r3"))
+        box.passes(1)
+        return box
+
+    @pytest.mark.parametrize("done", ["before", "after"])
+    def test_a_service_that_needed_the_nudge_is_nudged_at_once_from_then_on(self, done: str) -> None:
+        box = self.needy()
+        box.happens(v.ToolCalled("r3", CALL))
+        if done == "before":
+            box.happens(v.ReplyEnded("r3", "completed"))
+        box.passes(GATHER_S)
+        box.happens(ANSWERED_BY_TOOL)
+        if done == "after":
+            assert not box.did(v.Nudge), "its response is not done"
+            box.happens(v.ReplyEnded("r3", "completed"))
+        assert box.did(v.Nudge) == [v.Nudge(after_tools=True)]
+        box.passes(10)
+        assert len(box.did(v.Nudge)) == 1
+
+    def test_another_session_is_asked_only_when_it_needs_it(self) -> None:
+        box = self.needy()
+        box.happens(v.Stop(), v.LinkLost(), v.LinkReady())
+        box.forget()
+        box.ask()
+        box.happens(v.SpeechEnded(), v.ReplyBegan("r4"))
+        box.passes(1)
+        box.answer_ends("r4", CALL)
+        box.happens(ANSWERED_BY_TOOL)
+        assert not box.did(v.Nudge)
+
     def test_words_before_a_tool_are_heard_and_the_turn_goes_on(self) -> None:
-        box = self.asked()
-        box.happens(v.ReplyAudio("r1"))
+        box = asked(v.ReplyAudio("r1"))
         assert box.state() is State.SPEAKING
         box.answer_ends("r1", CALL)
         assert box.did(v.RunTools)
-        box.happens(v.ReplyAudible("r1"), v.ReplyDrained("r1"))
+        box.heard_to_its_end("r1")
         assert box.state() is State.WAITING
-        box.happens(v.ToolsFinished((("c1", "{}"),)))
+        box.happens(ANSWERED_BY_TOOL)
         box.answer_begins("r2")
         assert box.state() is State.SPEAKING
 
+    def test_a_tool_may_be_the_whole_answer(self) -> None:
+        box = asked()
+        box.answer_ends("r1", CALL)
+        box.happens(ANSWERED_BY_TOOL, v.ReplyBegan("r2"), v.ReplyEnded("r2", "completed"))
+        box.passes(TIMES.tool_reply_s)
+        assert box.outcomes == [Outcome.ANSWERED] and Sound.SORRY not in box.sounds
+
+    def test_a_loop_of_tools_is_ended(self) -> None:
+        box = asked()
+        for number in range(1, TIMES.tool_rounds + 1):
+            box.answer_ends(f"r{number}", v.ToolCall(f"c{number}", "get_time", "{}"))
+            box.happens(v.ToolsFinished(((f"c{number}", "{}"),)), v.ReplyBegan(f"r{number + 1}"))
+        assert len(box.did(v.RunTools)) == TIMES.tool_rounds and not box.outcomes
+        box.happens(v.ToolCalled(f"r{TIMES.tool_rounds + 1}", CALL))
+        assert box.outcomes == [Outcome.TOOL_LOOP] and box.sounds[-1] is Sound.SORRY
+        assert len(box.did(v.RunTools)) == TIMES.tool_rounds and len(box.did(v.CancelReply)) == 1
+
     def test_an_abandoned_turn_ends_its_tool_and_sends_nothing(self) -> None:
-        box = self.asked()
+        box = asked()
         box.answer_ends("r1", CALL)
         box.happens(v.Stop())
         assert box.did(v.AbortTools) and box.state() is State.READY
-        box.happens(v.ToolsFinished((("c1", "{}"),)))
+        box.happens(ANSWERED_BY_TOOL)
         assert not box.did(v.SendToolOutputs)
 
     def test_a_replay_never_runs_a_tool_again(self) -> None:
-        box = self.asked()
+        box = asked()
         box.answer_ends("r1", CALL)
         box.happens(v.LinkLost())
         assert box.outcomes == [Outcome.LINK_LOST] and box.sounds[-1] is Sound.SORRY
+
+
+class TestAnAnswerInTwoParts:
+    """ "Let me see", and then the answer as a second response, with no speech between."""
+
+    def test_the_second_follows_the_first_while_that_plays(self) -> None:
+        box = asked(v.ReplyAudio("r1"), v.ReplyEnded("r1", "completed"))
+        box.happens(v.ReplyBegan("r2"), v.ReplyAudio("r2"), v.ReplyEnded("r2", "completed"))
+        assert len(box.did(v.PlayReply)) == 1 and not box.did(v.DropReply)
+        box.heard_to_its_end("r1")
+        assert box.state() is State.SPEAKING
+        box.heard_to_its_end("r2")
+        box.passes(TIMES.tool_reply_s)
+        assert box.outcomes == [Outcome.ANSWERED]
+
+    def test_both_are_heard_also_when_they_are_here_before_any_may_sound(self) -> None:
+        box = Box(Mode.HOLD)
+        box.press()
+        box.passes(1)
+        box.happens(v.SpeechBegan(), v.SpeechEnded())
+        for reply in ("r1", "r2"):
+            box.happens(v.ReplyBegan(reply), v.ReplyAudio(reply), v.ReplyEnded(reply, "completed"))
+        box.release()
+        box.happens(v.UtteranceSent())
+        box.passes(TIMES.settle_s)
+        assert box.state() is State.SPEAKING and not box.did(v.DropReply)
+
+    def test_the_second_may_come_when_the_first_was_heard(self) -> None:
+        box = self.heard()
+        box.passes(TIMES.tool_reply_s - 0.1)
+        box.forget()
+        box.happens(v.ReplyBegan("r2"))
+        assert box.state() is State.WAITING
+        box.passes(1)
+        box.happens(v.ReplyAudio("r2"))
+        assert box.state() is State.SPEAKING and box.did(v.PlayReply)
+        box.answer_ends("r2")
+        box.heard_to_its_end("r2")
+        box.passes(TIMES.tool_reply_s)
+        assert box.outcomes == [Outcome.ANSWERED]
+
+    def test_the_second_comes_to_nothing(self) -> None:
+        box = self.heard()
+        box.happens(v.ReplyBegan("r2"), v.ReplyEnded("r2", "cancelled"))
+        assert box.state() is State.ENDING
+        box.passes(TIMES.tool_reply_s)
+        assert box.outcomes == [Outcome.ANSWERED] and Sound.SORRY not in box.sounds
+
+    def test_the_second_fails(self) -> None:
+        box = self.heard()
+        box.happens(v.ReplyBegan("r2"), v.ReplyEnded("r2", "failed"))
+        assert box.outcomes == [Outcome.FAILED] and box.sounds[-1] is Sound.SORRY
+
+    def test_most_answers_are_long_and_over_at_once(self) -> None:
+        box = asked(v.ReplyAudio("r1"), v.ReplyEnded("r1", "completed"))
+        box.passes(TIMES.tool_reply_s)
+        box.heard_to_its_end("r1")
+        assert box.state() is State.READY and box.outcomes == [Outcome.ANSWERED]
+
+    @staticmethod
+    def heard(mode: Mode = Mode.HOLD) -> Box:
+        box = Box(mode)
+        box.ask()
+        box.happens(v.SpeechEnded(), v.ReplyBegan("r1"))
+        box.passes(1)
+        box.happens(v.ReplyAudio("r1"), v.ReplyEnded("r1", "completed"))
+        box.heard_to_its_end("r1")
+        assert box.state() is State.ENDING and not box.outcomes
+        return box
+
+    @pytest.mark.parametrize("mode", [Mode.AUTO, Mode.HOLD])
+    def test_a_press_does_not_wait_for_it(self, mode: Mode) -> None:
+        box = self.heard(mode)
+        box.press()
+        assert box.state() is State.LISTENING and box.machine.number == 2 and box.outcomes == [Outcome.ANSWERED]
+        assert not box.did(v.CancelReply) and not box.did(v.DropReply)
+
+    @pytest.mark.parametrize("event", [v.Stop(), v.LinkLost(), v.LinkFailed()])
+    def test_nor_does_anything_else_that_ends_a_turn(self, event: v.Event) -> None:
+        box = self.heard()
+        box.happens(event)
+        assert box.state() is State.READY and box.outcomes == [Outcome.ANSWERED] and not box.did(v.RewindUtterance)
+
+
+class TestAnswersThatAreNone:
+    @pytest.mark.parametrize("status", ["failed", "incomplete"])
+    @pytest.mark.parametrize("before", ["nothing", "half an answer", "a tool"])
+    def test_a_reply_that_fails_is_no_answer_whatever_came_before(self, status: str, before: str) -> None:
+        box = asked()
+        reply = "r1"
+        if before == "a tool":
+            box.answer_ends("r1", CALL)
+            box.happens(ANSWERED_BY_TOOL, v.ReplyBegan("r2"))
+            reply = "r2"
+        elif before == "half an answer":
+            box.happens(v.ReplyAudio("r1"), v.ReplyAudible("r1"))
+        box.happens(v.ReplyEnded(reply, status), v.ReplyDrained(reply))
+        assert box.outcomes == [Outcome.FAILED] and box.sounds[-1] is Sound.SORRY
+
+    def test_nothing_after_what_was_heard_was_taken_back(self) -> None:
+        box = asked(v.ReplyAudio("r1"), v.ReplyAudible("r1"), v.SpeechBegan(), v.SpeechEnded(), v.ReplyBegan("r2"))
+        box.happens(v.ReplyEnded("r2", "completed"))
+        assert box.outcomes == [Outcome.EMPTY_ANSWER]
+
+    def test_a_reply_of_silence_is_heard_by_nobody(self) -> None:
+        box = asked(v.ReplyAudio("r1", silent=True), v.ReplyEnded("r1", "completed"))
+        box.heard_to_its_end("r1")
+        assert box.outcomes == [Outcome.EMPTY_ANSWER] and box.sounds[-1] is Sound.SORRY
+
+    def test_silence_before_words_is_part_of_an_answer(self) -> None:
+        box = asked(v.ReplyAudio("r1", silent=True), v.ReplyAudio("r1"), v.ReplyEnded("r1", "completed"))
+        box.heard_to_its_end("r1")
+        assert box.state() is State.ENDING
+
+    @staticmethod
+    def ask_in_vain(box: Box, how: str) -> None:
+        box.ask()
+        box.happens(v.SpeechEnded())
+        if how == "no reply":
+            box.passes(TIMES.answer_s)
+            return
+        box.happens(v.ReplyBegan("r1"))
+        box.passes(1)
+        if how == "silence":
+            box.happens(v.ReplyAudio("r1", silent=True))
+        box.happens(v.ReplyEnded("r1", "failed" if how == "failed" else "completed"), v.ReplyDrained("r1"))
+
+    @pytest.mark.parametrize("first", ["empty", "failed", "silence", "no reply"])
+    @pytest.mark.parametrize("second", ["empty", "failed", "silence", "no reply"])
+    def test_a_session_that_answers_nothing_twice_is_replaced(self, first: str, second: str) -> None:
+        box = Box(Mode.HOLD)
+        self.ask_in_vain(box, first)
+        assert not box.did(v.CloseSession)
+        self.ask_in_vain(box, second)
+        (closed,) = box.did(v.CloseSession)
+        assert isinstance(closed, v.CloseSession) and str(MOST_UNANSWERED) in closed.reason
+
+    def test_an_answer_between_them_shows_that_the_session_is_well(self) -> None:
+        box = Box(Mode.HOLD)
+        self.ask_in_vain(box, "empty")
+        box.ask()
+        box.answer_begins("r2")
+        box.answer_ends("r2")
+        box.heard_to_its_end("r2")
+        self.ask_in_vain(box, "empty")
+        assert not box.did(v.CloseSession)
+
+
+class TestReplays:
+    @pytest.mark.parametrize("event", [v.LinkLost(), v.LinkFailed()])
+    @pytest.mark.parametrize("mode", [Mode.HOLD, Mode.TAP])
+    def test_a_whole_answer_is_played_though_the_line_is_gone(self, event: v.Event, mode: Mode) -> None:
+        box = Box(mode)
+        if mode is Mode.TAP:
+            box.press()
+            box.release()
+            box.happens(v.SpeechBegan())
+            box.passes(1)
+            box.happens(v.SpeechEnded())
+        else:
+            box.ask()
+        box.happens(v.ReplyBegan("r1"), v.ReplyAudio("r1"), v.ReplyEnded("r1", "completed"))
+        assert box.state() is State.WAITING
+        box.forget()
+        box.happens(event)
+        assert box.did(v.LeaveSession) and not box.did(v.Connect) and not box.did(v.RewindUtterance)
+        box.passes(TIMES.settle_s)
+        assert box.state() is State.SPEAKING
+        box.heard_to_its_end("r1")
+        assert box.outcomes == [Outcome.ANSWERED] and Sound.SORRY not in box.sounds
+
+    @pytest.mark.parametrize("status", ["", "failed", "incomplete"])
+    def test_half_an_answer_that_nobody_heard_is_asked_for_again(self, status: str) -> None:
+        box = Box(Mode.HOLD)
+        box.ask()
+        box.happens(v.SpeechEnded(), v.ReplyBegan("r1"), v.ReplyAudio("r1"))
+        if status:
+            box.happens(v.ReplyEnded("r1", status))
+        box.happens(v.LinkLost())
+        assert box.state() is State.SENDING and box.did(v.RewindUtterance)
+
+    def test_after_three_replays_a_question_is_given_up(self) -> None:
+        box = Box(Mode.HOLD)
+        box.ask()
+        for _ in range(MOST_REPLAYS):
+            box.passes(BROKE_ON_COMMIT_S + 0.1)
+            box.happens(v.LinkLost())
+            assert box.state() is State.SENDING
+            box.happens(v.LinkReady(), v.UtteranceSent())
+        box.happens(v.LinkLost())
+        assert box.outcomes == [Outcome.LOST_AGAIN] and box.sounds[-1] is Sound.SORRY
+
+    def test_after_a_connection_that_broke_on_our_commit_silence_alone_ends_the_question(self) -> None:
+        box = Box(Mode.HOLD)
+        box.ask()
+        assert box.did(v.Commit)
+        box.passes(0.2)
+        box.happens(v.LinkLost())
+        box.forget()
+        box.happens(v.LinkReady(), v.SpeechBegan(), v.UtteranceSent())
+        box.passes(TIMES.nudge_s + 1)
+        assert box.did(v.StartSilence) and not box.did(v.Commit) and not box.did(v.Nudge)
+        box.answer_begins()
+        assert box.state() is State.SPEAKING
+
+    def test_a_word_of_the_service_after_the_commit_shows_that_it_took_it(self) -> None:
+        box = Box(Mode.HOLD)
+        box.ask()
+        box.passes(0.2)
+        box.happens(v.SpeechEnded(), v.LinkLost())
+        box.forget()
+        box.happens(v.LinkReady(), v.SpeechBegan(), v.UtteranceSent())
+        assert box.did(v.Commit)
 
 
 class TestLostSessions:
@@ -818,6 +1195,7 @@ class TestLostSessions:
     def test_while_waiting_everything_is_sent_again(self) -> None:
         box = Box(Mode.HOLD)
         box.ask()
+        box.passes(BROKE_ON_COMMIT_S + 0.1)
         box.forget()
         box.happens(v.LinkLost())
         assert box.state() is State.SENDING and box.did(v.Connect) and box.did(v.StopSilence)
@@ -1013,7 +1391,7 @@ class TestHandsFree:
         box.answer_begins()
         box.answer_ends()
         box.happens(v.ReplyAudible("r1"))
-        box.passes(2)
+        box.passes(TIMES.tool_reply_s)
         box.happens(v.ReplyDrained("r1"))
         return box
 

@@ -13,7 +13,11 @@ from appliance.turn.vocabulary import Mode, State
 
 from .box import TIMES, Box
 
-LONGEST_TURN_S = TIMES.follow_up_s + 2 * (TIMES.max_hold_s + TIMES.stale_s + TIMES.answer_s + TIMES.no_progress_s)
+LONGEST_TURN_S = (
+    TIMES.follow_up_s
+    + 2 * TIMES.tool_reply_s
+    + 2 * (TIMES.max_hold_s + TIMES.stale_s + TIMES.answer_s + TIMES.no_progress_s)
+)
 """Longer than any chain of deadlines that a turn can still go through when nothing happens any more."""
 
 
@@ -33,6 +37,8 @@ class World(RuleBasedStateMachine):
         self.sent_s: float | None = None
         self.playing = False
         self.tools_running = False
+        self.tools_run: set[tuple[int, str]] = set()
+        self.rounds = 0
         self.cancelled: set[str] = set()
         self.commits = 0
         self.number = 0
@@ -46,6 +52,7 @@ class World(RuleBasedStateMachine):
                     self.turn_open, self.commits = True, 0
                     # What a turn's lost session had heard counts in its next one.
                     self.noticed = self.noticed and number == self.number
+                    self.rounds = self.rounds if number == self.number else 0
                     self.number = number
                 case v.CloseTurn():
                     assert self.turn_open
@@ -81,8 +88,14 @@ class World(RuleBasedStateMachine):
                     assert self.commits == 1
                 case v.StartSilence():
                     assert self.utterance_ended
-                case v.RunTools():
-                    assert not self.tools_running and self.utterance_ended
+                case v.RunTools(calls):
+                    assert not self.tools_running and self.utterance_ended and calls
+                    assert not self.box.machine.button_down
+                    ran = {(self.number, call.call_id) for call in calls}
+                    assert len(ran) == len(calls) and ran.isdisjoint(self.tools_run), "a tool ran twice"
+                    self.tools_run |= ran
+                    self.rounds += 1
+                    assert self.rounds <= TIMES.tool_rounds
                     self.tools_running = True
                 case v.AbortTools():
                     assert self.tools_running
@@ -214,19 +227,49 @@ class World(RuleBasedStateMachine):
     @precondition(lambda self: self.link_up and self.turn_open)
     @rule()
     def reply_begins(self) -> None:
+        """The first, or one more: the session ends the one before it, if that is not done."""
+        for response_id in sorted(self.open_replies):
+            self.happens(v.ReplyEnded(response_id, "completed"))
+        self.open_replies.clear()
+        if not self.turn_open:
+            return
         self.replies_began += 1
         self.open_replies.add(f"r{self.replies_began}")
         self.happens(v.ReplyBegan(f"r{self.replies_began}"))
 
     @precondition(lambda self: self.link_up and self.open_replies)
-    @rule(data=st.data(), calls=st.booleans(), status=st.sampled_from(["completed", "cancelled", "failed"]))
-    def reply_goes_on(self, data: st.DataObject, calls: bool, status: str) -> None:
-        response_id = data.draw(st.sampled_from(sorted(self.open_replies)))
-        if data.draw(st.booleans()):
-            self.happens(v.ReplyAudio(response_id))
-        else:
-            self.open_replies.discard(response_id)
-            self.happens(v.ReplyEnded(response_id, status, (v.ToolCall("c", "t", "{}"),) if calls else ()))
+    @rule(silent=st.booleans(), what=st.sampled_from(["audio", "call", "call again"]))
+    def reply_goes_on(self, silent: bool, what: str) -> None:
+        (response_id,) = self.open_replies
+        if what == "audio":
+            self.happens(v.ReplyAudio(response_id, silent))
+            return
+        call_id = response_id if what == "call again" else f"{response_id}.{self.box.now_s}"
+        self.happens(v.ToolCalled(response_id, v.ToolCall(call_id, "t", "{}")))
+
+    @precondition(lambda self: self.link_up and self.open_replies)
+    @rule(status=st.sampled_from(["completed", "cancelled", "failed", "incomplete"]))
+    def reply_is_done(self, status: str) -> None:
+        (response_id,) = self.open_replies
+        self.open_replies.clear()
+        self.happens(v.ReplyEnded(response_id, status))
+
+    @precondition(lambda self: self.box.state() is State.WAITING and self.link_up)
+    @rule(done=st.booleans(), rounds=st.integers(1, 3))
+    def tool_turn(self, done: bool, rounds: int) -> None:
+        """Tools seldom run in single random steps."""
+        for _ in range(rounds):
+            if not self.turn_open or not self.link_up:
+                return
+            self.reply_begins()
+            if not self.open_replies:
+                return
+            self.reply_goes_on(False, "call")
+            if done and self.open_replies:
+                self.reply_is_done("completed")
+            self.check(self.box.passes(0.4))
+            if self.tools_running:
+                self.tools_finish()
 
     # ---------------------------------------------------------------- time
 
