@@ -13,6 +13,7 @@ from typing import Protocol
 
 from appliance.edge.control import SOURCE as CONTROL_SOCKET
 from appliance.edge.panel import MUTE_SWITCH
+from appliance.edge.panel import SOURCE as BUTTON
 from appliance.errors import UnavailableError
 from appliance.kinds import Kind, entry
 from appliance.turn.gestures import Gesture, Gestures, Press, Release
@@ -38,9 +39,10 @@ class OnButtons(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ButtonTimes:
-    """Both in seconds; values and reasons in ``default.toml``."""
+    """All in seconds; values and reasons in ``default.toml``."""
 
     debounce_s: float
+    press_min_s: float
     max_hold_s: float
 
 
@@ -65,7 +67,9 @@ class Buttons:
         """The contact of ``source`` changed."""
         gestures = self._gestures.get(source)
         if gestures is None:
-            gestures = self._gestures[source] = Gestures(self._times.debounce_s, source)
+            # Wires catch spikes; a key's own firmware and the control socket's clients do not send any.
+            press_min_s = self._times.press_min_s if source in (BUTTON, MUTE_SWITCH) else 0.0
+            gestures = self._gestures[source] = Gestures(self._times.debounce_s, source, press_min_s)
         for gesture in gestures.edge(down, at_s):
             self._on_gesture(gesture)
         if not down and self._owner == source:

@@ -64,6 +64,7 @@ class TalkSettings:
     tap_max_ms: int
     min_hold_ms: int
     second_tap_ms: int
+    press_min_ms: int
     debounce_ms: int
     release_tail_ms: int
     pre_roll_ms: int

@@ -149,7 +149,7 @@ class Daemon:
         """None where a press is needed."""
         self.microphone.on_audio = (self.hands_free or self.turns).heard_block
         self.reports = Reports(parts, self.turns, self._publish)
-        self.buttons = Buttons(ButtonTimes(talk.debounce_ms / 1000, talk.max_hold_s), self)
+        self.buttons = Buttons(ButtonTimes(talk.debounce_ms / 1000, talk.press_min_ms / 1000, talk.max_hold_s), self)
         self.panel = Panel(config.panel, self.buttons.edge)
         self.keys = Keys(config.panel.key, self.buttons.edge, self._on_keys)
         self.face = Face(

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import itertools
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.turn.gestures import Gesture, Gestures, Press, Release
 
 DEBOUNCE_S = 0.03
+PRESS_MIN_S = 0.002
 
 
 def feed(gestures: Gestures, *edges: tuple[bool, float]) -> list[Gesture]:
@@ -22,6 +25,11 @@ def feed(gestures: Gestures, *edges: tuple[bool, float]) -> list[Gesture]:
 
 def button() -> Gestures:
     return Gestures(DEBOUNCE_S, "button")
+
+
+def wired() -> Gestures:
+    """At the end of a wire that catches spikes."""
+    return Gestures(DEBOUNCE_S, "button", PRESS_MIN_S)
 
 
 def test_a_press_counts_at_its_first_edge() -> None:
@@ -91,6 +99,55 @@ def test_a_storm_is_one_press_that_ends_when_it_ends() -> None:
     assert isinstance(release, Release) and abs(release.at_s - DEBOUNCE_S) < 0.002
 
 
+def test_a_spike_is_no_press() -> None:
+    """A contact spike of 0.05 ms opened a turn."""
+    edges = [(True, 0.0), (False, 0.00005), (True, 1.0), (False, 1.0 + PRESS_MIN_S - 0.0001)]
+    assert feed(wired(), *edges) == []
+    assert wired().deadline_s is None
+
+
+def test_a_press_counts_when_it_has_lasted_and_carries_the_time_it_began() -> None:
+    gestures = wired()
+    assert gestures.edge(True, 5.0) == []
+    assert gestures.deadline_s == 5.0 + PRESS_MIN_S
+    assert gestures.tick(5.001) == []
+    assert gestures.tick(5.0 + PRESS_MIN_S) == [Press(5.0, "button")]
+    assert gestures.deadline_s is None
+    gestures.edge(False, 6.0)
+    assert gestures.tick(6.0 + DEBOUNCE_S) == [Release(6.0, "button")]
+
+
+def test_a_press_of_which_a_busy_loop_is_told_late_counts_by_its_own_times() -> None:
+    gestures = wired()
+    assert gestures.edge(True, 5.0) == []
+    assert gestures.edge(False, 5.08) == [Press(5.0, "button")]
+    assert gestures.tick(5.2) == [Release(5.08, "button")]
+
+
+def test_a_contact_that_bounces_while_it_closes_is_one_press_once_it_is_still() -> None:
+    edges = [(True, 0.0), (False, 0.0005), (True, 0.001), (False, 0.0018), (True, 0.002), (False, 0.5)]
+    assert feed(wired(), *edges) == [Press(0.002, "button"), Release(0.5, "button")]
+
+
+def test_a_spike_while_the_button_is_up_or_down_changes_nothing() -> None:
+    edges = [
+        (True, 0.0),
+        (False, 1.0),
+        (True, 1.5),
+        (False, 1.50005),
+        (True, 2.0),
+        (False, 2.5),
+        (True, 2.50005),
+        (False, 3.0),
+    ]
+    assert feed(wired(), *edges) == [
+        Press(0.0, "button"),
+        Release(1.0, "button"),
+        Press(2.0, "button"),
+        Release(3.0, "button"),
+    ]
+
+
 @settings(deadline=None)
 @given(st.lists(st.tuples(st.booleans(), st.floats(0.0, 0.2)), max_size=60))
 def test_whatever_the_contact_does(steps: list[tuple[bool, float]]) -> None:
@@ -108,3 +165,20 @@ def test_whatever_the_contact_does(steps: list[tuple[bool, float]]) -> None:
     changes = [*edges, (False, now_s + 1.0)]
     for gesture in seen:
         assert (isinstance(gesture, Press), gesture.at_s) in changes
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.booleans(), st.floats(0.0, 0.01)), max_size=60))
+def test_whatever_a_wire_catches(steps: list[tuple[bool, float]]) -> None:
+    """A press iff the contact was once closed for long enough; press and release by turns."""
+    edges: list[tuple[bool, float]] = []
+    now_s = 0.0
+    for down, wait_s in steps:
+        now_s += wait_s
+        if not edges or edges[-1][0] is not down:
+            edges.append((down, now_s))
+    edges.append((False, now_s + 1.0))
+    seen = feed(wired(), *edges)
+    assert [type(gesture) for gesture in seen] == [Press, Release] * (len(seen) // 2)
+    lasted = [end_s >= at_s + PRESS_MIN_S for (down, at_s), (_, end_s) in itertools.pairwise(edges) if down]
+    assert bool(seen) == any(lasted)
