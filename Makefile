@@ -12,8 +12,8 @@
 #   make test-unplug  devices of the virtual card pulled out thirty times
 #   make test-system  the service under a real systemd, in containers (root; the first time some 1.1 GB in ~/.cache)
 #   make test-vm      in a virtual machine (as root; builds it first): the package's service on pins, card and keyboard that
-#                     the kernel plays, starts that find their cards by themselves, then sound cards pulled out of a box fifteen
-#                     times; ARGS='idle=1 listening=0' for fewer
+#                     the kernel plays, what the pins cost, starts that find their cards by themselves, then sound cards
+#                     pulled out of a box fifteen times; ARGS='idle=1 listening=0' for fewer
 #   make bench        what it costs: processor, memory, start-up, latencies
 #   make bench-gate   what the hands-free voice gate hears, by noise and loudness, and what opens it that is no voice
 #   make soak         half an hour of questions and troubles; ARGS='--minutes 5 --seed 7' for another
@@ -90,7 +90,7 @@ VM_PACKAGES := mmdebstrap arch-test qemu-system-x86 cpio xz-utils e2fsprogs
 test-vm: deb
 	@dpkg-query --show $(VM_PACKAGES) >/dev/null 2>&1 || $(APT_INSTALL) $(VM_PACKAGES)
 	@status=0; tests/vm/run.sh service "$$(ls -t dist/voice-appliance_*_all.deb | head -1)" || status=1; \
-		tests/vm/run.sh cards || status=1; tests/vm/run.sh unplug $(ARGS) || status=1; exit $$status
+		tests/vm/run.sh pins || status=1; tests/vm/run.sh cards || status=1; tests/vm/run.sh unplug $(ARGS) || status=1; exit $$status
 
 bench: $(READY)-test
 	$(BIN)/python -m tests.bench $(ARGS)

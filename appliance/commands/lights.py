@@ -95,6 +95,9 @@ async def walk(
     light = asyncio.create_task(panel.run())
     try:
         loop = asyncio.get_running_loop()
+        # It takes its LED in its first turn, and may not be able to dim it.
+        await asyncio.sleep(0)
+        drawing.switched = drawing.switched or panel.is_dimmed is False
         for pattern in patterns:
             drawing.title(pattern)
             panel.show(pattern)
@@ -116,6 +119,8 @@ class Drawing:
     def __init__(self, stream: TextIO, kind: str) -> None:
         self._stream = stream
         self._kind = kind
+        self.switched = kind in ("led", "three")
+        """The LED is on or off, whatever its kind."""
         self._shades = SHADES[(stream.encoding or "ascii").lower().replace("-", "").startswith("utf")]
         self._coloured = stream.isatty() and os.environ.get("TERM", "dumb") != "dumb"
 
@@ -131,11 +136,10 @@ class Drawing:
 
     def cells(self, pattern: Pattern, seconds: float) -> Iterator[str]:
         """The characters, in the pattern's colour where the terminal has colours."""
-        switched = self._kind in ("led", "three")
         red, green, blue = (round(40 + 215 * part) for part in pattern.colour)
         for number in range(round(seconds / CELL_S)):
             times_s = [(number + sample / SAMPLES) * CELL_S for sample in range(SAMPLES)]
-            level = max(float(pattern.is_lit(at_s)) if switched else pattern.brightness(at_s) for at_s in times_s)
+            level = max(float(pattern.is_lit(at_s)) if self.switched else pattern.brightness(at_s) for at_s in times_s)
             # The square root: the eye takes a tenth of the current for a third of the light. What glows is not dark.
             step = round(level**0.5 * (len(self._shades) - 1))
             cell = self._shades[max(step, 1) if level else 0]

@@ -1,13 +1,13 @@
-"""One contact on a pin, a button or a switch: its edges, handed over from the pin driver's thread to the loop.
+"""One contact on a pin, a button or a switch: its edges, handed over from the pin driver to the loop.
 
 The driver is not believed. On some pairs of kernel and driver no edge is ever reported, and a driver's thread that an
-exception has ended says nothing either. So the contact is looked at as well: ten times a second until the driver has
-reported its first edge, then twice. A level that nobody reported counts as an edge at once, and from then on there is a
-look every 20 ms; if the driver is still silent a quarter of a second later it is given up, with one line, and the
-looking goes on every 20 ms.
+exception has ended says nothing either. So the contact is looked at as well: twice a second where the kernel itself has
+agreed to report edges, or the driver has reported one; ten times a second before. A level that nobody reported counts
+as an edge at once, and from then on there is a look every 20 ms; if the driver is still silent a quarter of a second
+later it is given up, with one line, and the looking goes on every 20 ms.
 
 What that costs a healthy box, of a core of the machine it was measured on (gpiozero's mock, a shared virtual one):
-0.14 % until the first press, 0.04 % afterwards; every 20 ms from the start would be 0.7 %. One look is one read of the
+0.14 % ten times a second, 0.04 % twice; every 20 ms from the start would be 0.7 %. One look is one read of the
 pin, some 3 µs of it; the rest is the loop's waking up. A Pi takes several times that (not measured).
 """
 
@@ -67,11 +67,13 @@ class Contact:
         self._loop = asyncio.get_running_loop()
         self._lock = threading.Lock()
         self._edges: deque[tuple[bool, float]] = deque()
-        """Not yet delivered, closed and open by turns. Guarded by the lock, as the next two."""
+        """Not yet delivered, closed and open by turns. Guarded by the lock, as the next three."""
         self.is_closed = False
         """Closed, as far as is known: what was noted last."""
+        self._last_s = float("-inf")
+        """When that was."""
         self._reports = False
-        """The driver has reported an edge."""
+        """The driver has reported an edge, or the kernel has agreed to."""
         self._device: Any = None
         """None while it is not open."""
         self._polled = False
@@ -83,14 +85,14 @@ class Contact:
     def open(self) -> None:
         """Take the pin. The level it has is the one to begin with, and no edge. Raises whatever the pin driver does."""
         self.close()
-        self._device, silent = pins.contact(self.gpio, self._pull)
-        self._polled, self._reports, self._missed_s = bool(silent), False, None
+        self._device, silent, vouched_for = pins.contact(self.gpio, self._pull)
+        self._polled, self._reports, self._missed_s = bool(silent), vouched_for, None
         self.is_closed = bool(self._device.is_active)
         if silent:
             self._say_polled(silent)
         else:
-            self._device.when_activated = lambda: self._reported(True)
-            self._device.when_deactivated = lambda: self._reported(False)
+            self._device.when_activated = lambda device: self._reported(True, pins.edge_s(device))
+            self._device.when_deactivated = lambda device: self._reported(False, pins.edge_s(device))
         self._timer = self._loop.call_later(self._interval_s(), self._look)
 
     def close(self) -> None:
@@ -129,7 +131,7 @@ class Contact:
         with self._lock:
             missed = level != self.is_closed
         if missed:
-            self._note(level)
+            self._note(level, now_s)
             if not self._polled and self._missed_s is None:
                 self._missed_s = now_s
         if self._missed_s is not None and now_s - self._missed_s >= REPORT_S:
@@ -156,23 +158,24 @@ class Contact:
 
     # ------------------------------------------------------------ edges
 
-    def _reported(self, closed: bool) -> None:
-        """On the pin driver's thread, which an exception would end for good."""
+    def _reported(self, closed: bool, at_s: float | None) -> None:
+        """On the pin driver's thread, which an exception would end for good; or on the loop."""
         self._reports, self._missed_s = True, None
-        self._note(closed)
+        self._note(closed, time.monotonic() if at_s is None else at_s)
 
-    def _note(self, closed: bool) -> None:
-        """On either thread. An edge that both have noticed counts once."""
-        at_s = time.monotonic()
+    def _note(self, closed: bool, at_s: float) -> None:
+        """On either. An edge that both have noticed counts once."""
         with self._lock:
             if closed is self.is_closed:
                 return
             self.is_closed = closed
+            # The kernel's report of an edge may come after a later look.
+            self._last_s = max(self._last_s, at_s)
             asked = bool(self._edges)
             if len(self._edges) >= MOST_EDGES:
                 self._edges.pop()
             else:
-                self._edges.append((closed, at_s))
+                self._edges.append((closed, self._last_s))
         if not asked:
             # RuntimeError: the loop has ended, and with it everybody who could want to know.
             with contextlib.suppress(RuntimeError):

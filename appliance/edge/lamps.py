@@ -87,8 +87,10 @@ class _Wired:
         self._device.value = self._written
 
     def close(self) -> None:
-        self._device.off()
-        self._device.close()
+        try:
+            self._device.off()
+        finally:
+            self._device.close()
 
     def _set(self, value: object) -> None:
         if value != self._written:
@@ -124,6 +126,14 @@ class SwitchedLamp(_Switched):
 
     def write(self, level: float, light: Light) -> None:
         self._set(int(level >= 0.5))
+
+
+class SwitchedColours(_Switched):
+    """One LED of three colours that are on or off (an RGBLED without PWM). A colour's part is on if it is there at all:
+    amber becomes yellow."""
+
+    def write(self, level: float, light: Light) -> None:
+        self._set(tuple(int(part > 0 and level >= 0.5) for part in light.colour))
 
 
 class ThreeLamps(_Switched):

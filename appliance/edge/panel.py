@@ -3,8 +3,8 @@
 The panel knows pins, not meanings: what it shows is any object with the methods of ``Light`` (the daemon passes the
 patterns of ``turn/lights.py``), and what a contact means is for whom ``on_edge`` tells.
 
-Threads: gpiozero reports an edge on the pin driver's thread. That thread only notes it and asks the loop, once, to
-look; everything else happens on the loop.
+Threads: some pin drivers report an edge on a thread of their own. That thread only notes it and asks the loop, once,
+to look; everything else happens on the loop.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Final, Protocol
 
 from appliance.edge import pins
 from appliance.edge.contact import MOST_EDGES, Contact
-from appliance.edge.lamps import Lamp, Light, NoLamp
+from appliance.edge.lamps import DimmedLamp, Lamp, Light, NoLamp
 from appliance.kinds import Kind, entry
 
 __all__ = ["ACKNOWLEDGE_PAUSE_S", "ACKNOWLEDGE_S", "MOST_EDGES", "MUTE_SWITCH", "RETRY_S", "SOURCE", "Light", "Panel"]
@@ -133,6 +133,11 @@ class Panel:
     def current_light(self) -> str:
         """Name of what is shown, in lower case; empty before the first. True without an LED too."""
         return "" if self._light is None else self._light.name.lower()
+
+    @property
+    def is_dimmed(self) -> bool | None:
+        """Whether the LED shows brightness between dark and full; None: there is none, or ``run`` has not begun."""
+        return None if isinstance(self._lamp, NoLamp) else isinstance(self._lamp, DimmedLamp)
 
     def show(self, light: Light) -> None:
         """Show ``light`` from now on. Showing what is shown already does not restart it."""

@@ -1,7 +1,8 @@
-"""The pins: the only importer of gpiozero, and what to do about it when it cannot have them.
+"""The pins: what is asked of gpiozero, and what to do about it when it cannot have them.
 
-Pins come from gpiozero's ``Device.pin_factory``, so that tests and the demo run on its mock. Every driver has
-exceptions of its own; ``explained`` makes of any of them one line with the fix.
+Pins come from gpiozero's ``Device.pin_factory``, so that tests and the demo run on its mock. It is the one of
+``kernel_pins.py`` unless the environment's ``GPIOZERO_PIN_FACTORY`` names another. Every driver has exceptions of its
+own; ``explained`` makes of any of them one line with the fix.
 """
 
 from __future__ import annotations
@@ -14,16 +15,22 @@ import pwd
 import re
 import warnings
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from appliance.edge.lamps import DimmedLamp, Lamp, SwitchedLamp, ThreeLamps
+from appliance.edge.lamps import DimmedLamp, Lamp, SwitchedColours, SwitchedLamp, ThreeLamps
 from appliance.outside import one_line
 
-INSTALL: Final = "sudo apt-get install python3-lgpio"
+INSTALL: Final = "leave GPIOZERO_PIN_FACTORY unset, or sudo apt-get install python3-lgpio"
+
+SPIKE_S: Final = 0.001
+"""A contact that opens or closes for less is not believed: the induction of a long wire, the dirt of a worn contact.
+The kernel's own debounce, so only where the driver is its own; what is longer is for turn/gestures.py. The kernel waits
+for a whole tick of its timers at least, 4 ms where it has 250 a second: an edge comes with that delay, and is stamped
+then. Of 200 spikes of 0.3 ms none was reported, and without it 200 (measured, tests/vm)."""
 
 FIXES: Final = (
-    (r"unable to find pin factory", "GPIOZERO_PIN_FACTORY names no driver; set it to lgpio"),
-    (r"\bPWM\b", 'this driver cannot dim: panel.leds.kind = "led" or "three", or GPIOZERO_PIN_FACTORY=lgpio'),
+    (r"unable to find pin factory", "GPIOZERO_PIN_FACTORY names no driver; leave it unset"),
+    (r"inappropriate ioctl", "this kernel is older than 5.10: update the system"),
     (
         r"gpio busy|already in use|in use by|resource busy",
         "the pin is taken, by another program or an overlay in "
@@ -34,7 +41,10 @@ FIXES: Final = (
         r"not a valid pin|bad gpio|invalid gpio",
         "this board has no such pin; [panel] takes BCM numbers, not header pins",
     ),
-    (r"SOC peripheral|peripheral base", "that driver does not know this Raspberry Pi (a Pi 5 needs lgpio): " + INSTALL),
+    (
+        r"SOC peripheral|peripheral base",
+        "that driver does not know this Raspberry Pi: leave GPIOZERO_PIN_FACTORY unset",
+    ),
     (r"no module named '?(lgpio|_lgpio)", INSTALL),
 )
 """What pin drivers say, and what a person does about it. The first that fits counts."""
@@ -42,8 +52,19 @@ FIXES: Final = (
 NO_CHIP: Final = 'no GPIO chip here; where no pins are wired set panel.button.gpio = 0 and panel.leds.kind = "none"'
 
 
+class TakenContact(NamedTuple):
+    """A contact's pin, taken."""
+
+    device: Any
+    """gpiozero's; ``is_active``: closed."""
+    silent: str
+    """Why it reports no edges; empty: it does, as far as one can tell."""
+    vouched_for: bool
+    """The kernel itself has agreed to report them."""
+
+
 def open_driver() -> str:
-    """Have gpiozero find its pin driver. Returns what to know about a makeshift one, in one line; mostly nothing.
+    """Have gpiozero's pin driver opened. Returns what to know about a makeshift one, in one line; mostly nothing.
 
     Raises OSError with one line, reason and fix, where there is none.
     """
@@ -55,6 +76,8 @@ def open_driver() -> str:
         # On Python 3.12 and later every load of lgpio brings some, about how its binding in C was made.
         warnings.simplefilter("ignore", DeprecationWarning)
         try:
+            if Device.pin_factory is None and not os.environ.get("GPIOZERO_PIN_FACTORY"):
+                Device.pin_factory = _kernel_factory()()
             Device.ensure_pin_factory()
         except Exception as error:
             reasons = (str(error), *(str(fallback.message) for fallback in fallbacks))
@@ -85,36 +108,60 @@ def open_driver_again() -> None:
 
 
 def lamp(kind: str, gpio: tuple[int, ...], active_high: bool) -> Lamp:
-    """The LED of this ``kind``, dark. Raises whatever the pin driver does."""
+    """The LED of this ``kind``, dark. One that should be dimmed, on pins that cannot, is switched. Raises whatever the
+    pin driver does."""
     import gpiozero
 
     match kind:
         case "led":
             return SwitchedLamp(gpiozero.LED(*gpio, active_high=active_high))
         case "pwm":
-            return DimmedLamp(gpiozero.PWMLED(*gpio, active_high=active_high))
+            try:
+                return DimmedLamp(gpiozero.PWMLED(*gpio, active_high=active_high))
+            except gpiozero.PinPWMUnsupported:
+                return SwitchedLamp(gpiozero.LED(*gpio, active_high=active_high))
         case "rgb":
-            return DimmedLamp(gpiozero.RGBLED(*gpio, active_high=active_high))
+            try:
+                return DimmedLamp(gpiozero.RGBLED(*gpio, active_high=active_high))
+            except gpiozero.PinPWMUnsupported:
+                return SwitchedColours(gpiozero.RGBLED(*gpio, active_high=active_high, pwm=False))
         case "three":
             return ThreeLamps(gpiozero.LEDBoard(*gpio, active_high=active_high))
     raise ValueError(f"an LED of kind {kind!r} is not known")
 
 
-def contact(gpio: int, pull: str) -> tuple[Any, str]:
-    """The device of a contact (``is_active``: closed), and why it reports no edges; empty: it does, as far as one can
-    tell. Raises whatever the pin driver does.
+def contact(gpio: int, pull: str) -> TakenContact:
+    """Take a contact's pin. Raises whatever the pin driver does.
 
     Not gpiozero's Button: that one starts a thread that wakes ten times a second to look whether the button is held.
     """
-    from gpiozero import DigitalInputDevice, InputDevice
+    from gpiozero import Device, DigitalInputDevice, InputDevice
 
     pull_up = pull == "up"
+    by_kernel = isinstance(Device.pin_factory, _kernel_factory())
+    # Other drivers have a debounce that swallows presses.
+    bounce_s = SPIKE_S if by_kernel else None
     try:
-        return DigitalInputDevice(gpio, pull_up=pull_up), ""
+        return TakenContact(DigitalInputDevice(gpio, pull_up=pull_up, bounce_time=bounce_s), "", by_kernel)
     except Exception as error:
         # Some drivers refuse to watch for edges (RPi.GPIO on a kernel from 6.6 on), but read well enough. Whoever
         # cannot even read raises here again, and means it.
-        return InputDevice(gpio, pull_up=pull_up), one_line(str(error)) or type(error).__name__
+        silent = one_line(str(error)) or type(error).__name__
+        return TakenContact(InputDevice(gpio, pull_up=pull_up), silent, False)
+
+
+def edge_s(device: Any) -> float | None:
+    """When the edge was, in monotonic seconds, that a handler of ``device`` is being told; None: it was now. The kernel
+    says when it was, since a busy loop is told late."""
+    at_s: float | None = getattr(device.pin, "edge_s", None)
+    return at_s
+
+
+def _kernel_factory() -> Any:
+    """Loaded late, as gpiozero is: a box without pins needs neither."""
+    from appliance.edge.kernel_pins import KernelFactory
+
+    return KernelFactory
 
 
 def explained(*reasons: str, folder: str = "/dev", may: Callable[[str, int], bool] = os.access) -> str:

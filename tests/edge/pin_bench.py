@@ -16,6 +16,8 @@ import pytest
 from gpiozero import Device
 from gpiozero.pins.mock import MockFactory, MockPin, MockPWMPin
 
+from appliance.edge import pins
+
 CONTACT, LED, FINGER, EYE = 17, 27, 22, 23
 
 SAMPLED_S = 0.3
@@ -133,7 +135,7 @@ def on_wires(pull: str) -> Iterator[PinBench]:
         pytest.skip("no /dev/gpiochip* here: real pins are on a Raspberry Pi wired as hardware/testing.md says")
     before, Device.pin_factory = Device.pin_factory, None
     try:
-        Device.ensure_pin_factory()
+        pins.open_driver()
         bench = WiredBench(pull)
         bench.check()
         yield bench

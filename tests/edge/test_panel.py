@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
-from gpiozero import Device
+from gpiozero import Device, OutputDevice
 from gpiozero.pins.mock import MockFactory, MockPin
 
 from appliance import config
@@ -387,14 +387,39 @@ async def test_no_pin_driver_is_one_line_and_the_box_goes_on(
 
 
 async def test_a_pin_that_cannot_be_had_costs_only_its_own_part(caplog: pytest.LogCaptureFixture) -> None:
-    Device.pin_factory.pin_class = MockPin
     told = Recorder()
-    # This kind of pin has no PWM.
-    async with running(Panel(settings(), told)):
-        pin(BUTTON).drive_low()
-        assert await told.until(1) == [True]
+    with OutputDevice(LED):
+        async with running(Panel(settings(), told)):
+            pin(BUTTON).drive_low()
+            assert await told.until(1) == [True]
     (record,) = [record for record in caplog.records if record.name == panel_module.__name__]
     assert record.message.startswith("no light on GPIO27")
+
+
+@pytest.mark.parametrize(
+    ("kind", "gpio", "shows"),
+    [
+        ("pwm", (LED,), {Pattern.LISTENING: (1,), Pattern.READY_DARK: (0,), Pattern.READY: (1,)}),
+        (
+            "rgb",
+            (27, 22, 23),
+            {Pattern.LISTENING: (0, 1, 0), Pattern.READY_DARK: (0, 0, 0), Pattern.RETRYING: (1, 1, 0)},
+        ),
+    ],
+)
+async def test_an_led_on_pins_without_pwm_is_switched_as_one_that_is_not_dimmed(
+    kind: str, gpio: tuple[int, ...], shows: dict[Pattern, tuple[int, ...]], caplog: pytest.LogCaptureFixture
+) -> None:
+    Device.pin_factory.pin_class = MockPin
+    async with running(Panel(settings(kind, gpio), Recorder())) as panel:
+        for light, levels in shows.items():
+            panel.show(light)
+            await until(lambda levels=levels: tuple(int(pin(number).state) for number in gpio) == levels)  # type: ignore[misc]
+        # 1 s lit in 4: an LED that cannot glow.
+        panel.show(Pattern.READY)
+        await asyncio.sleep(0)
+        assert panel.due_s is not None and 0.9 < panel.due_s - time.monotonic() <= 1.0
+    assert lines_of(caplog) == []
 
 
 async def test_a_light_that_fails_while_it_shines_is_one_line_and_the_button_works_on(

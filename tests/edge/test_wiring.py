@@ -163,6 +163,8 @@ async def test_an_led_is_lit_and_dark_and_dark_at_the_end(wired: Wired, active_h
 async def test_a_dimmed_led_has_the_brightness_of_its_pattern(wired: Wired) -> None:
     bench = wired(dimmed=True)
     async with running(panel_of(Recorder(), "pwm")) as panel:
+        if not panel.is_dimmed:
+            pytest.skip("the driver of these pins does not dim: GPIOZERO_PIN_FACTORY=lgpio does")
         for light, level in ((Pattern.READY, GLOW), (Pattern.LISTENING, 1.0), (Pattern.READY_DARK, 0.0)):
             panel.show(light)
             await asyncio.sleep(0.02)

@@ -181,7 +181,7 @@ def no_speaker(bench: Bench) -> None:
 
 
 def no_pins(bench: Bench) -> None:
-    bench.monkeypatch.setenv("GPIOZERO_PIN_FACTORY", "lgpio")
+    bench.monkeypatch.delenv("GPIOZERO_PIN_FACTORY")
 
 
 TROUBLES = {

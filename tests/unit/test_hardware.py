@@ -39,8 +39,8 @@ GROUND_PINS = {number for number, name in _NAMES.items() if name == "GND"}
 
 SVG = "{http://www.w3.org/2000/svg}"
 
-LIT = ("LISTENING", "WAIT", "RESTING", "MUTE", "FAULT_SPEAKER")
-"""Strips of the label that are rectangles of full light. Ready is faint, speaking is drawn as a wave."""
+LIT = ("READY", "LISTENING", "WAIT", "SPEAKING", "RESTING", "MUTE", "FAULT_SPEAKER")
+"""Strips of the label, each of rectangles of full light: an LED that is switched, as on any pin without PWM."""
 
 
 def name(path: Path) -> str:
@@ -192,7 +192,7 @@ def test_labels_strip_is_what_the_light_does(pattern: str) -> None:
         middle_s = (begin_s + end_s) / 2
         drawn = any(begin <= middle_s < end for begin, end in lit)
         for at_s in (begin_s + 0.001, middle_s, end_s - 0.001):
-            assert Pattern[pattern].brightness(at_s) == float(drawn), f"{at_s} s"
+            assert Pattern[pattern].is_lit(at_s) is drawn, f"{at_s} s"
 
 
 def lit_spans(pattern: str) -> list[tuple[float, float]]:

@@ -3,6 +3,7 @@
 #
 #   unplug [idle=4 listening=3 speaking=3]   guest.py pulls the sound cards out of this tree's daemon, card.py tries their controls
 #   cards [starts=20 named=3 boxes=3]        cards.py starts this tree's sound with the shipped configuration
+#   pins                                     pins.py tries this tree's driver of button and LED, and measures what they cost
 #   service DEB                              service.py installs the package and has a conversation with its service
 #
 # Exit status: 0 if everything held; 99 if the machine said nothing.
@@ -30,8 +31,12 @@ cards)
 	hardware=(-audiodev none,id=air -device qemu-xhci -device usb-audio,audiodev=air)
 	echo "$*" >"$share/arguments"
 	;;
+pins)
+	cp -r "$here/../../appliance" "$here/pins.py" "$here/header.sh" "$share/"
+	cp "$here/pins.sh" "$share/run.sh"
+	;;
 service)
-	cp "$here/service.py" "$share/"
+	cp "$here/service.py" "$here/header.sh" "$share/"
 	cp "$1" "$share/voice-appliance.deb"
 	cp "$here/service.sh" "$share/run.sh"
 	;;

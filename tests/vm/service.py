@@ -44,8 +44,11 @@ MOUTH, EAR = "plughw:Device,1,0", "hw:Device,1,0"
 BUTTON, LED = 17, 27
 """Of hardware/profiles/button-box.toml."""
 
-GLOW = (0.01, 0.25)
-"""Share of the time that a faint light is lit: 0.06, at 100 Hz of a machine that is late by milliseconds."""
+READY = (0.15, 0.35)
+"""Share of the time that the light of a box that is ready is lit: 1 s in 4."""
+
+READY_S = 8.0
+"""Twice that."""
 
 STOPPED_S = 2.0
 LIT_S = 1.0
@@ -274,8 +277,9 @@ def nothing_was_added_to_the_unit() -> str:
     return f"{fragment}; {exposure.partition(':')[2].strip()}"
 
 
-def ready_is_a_faint_light() -> str:
-    return within("lit", lit(look_for(3)), *GLOW)
+def ready_is_a_light_now_and_then() -> str:
+    """Nothing dims it: a pin has no PWM."""
+    return within("lit", lit(look_for(READY_S)), *READY)
 
 
 def within(what: str, figure: float, low: float, high: float) -> str:
@@ -336,13 +340,13 @@ def question(press: Callable[[bool], None], daemon: Daemon) -> str:
     samples = look(lambda: daemon.find(event="turn") is None and time.monotonic() < pressed_s + 90)
     daemon.until(timeout_s=1, event="turn")
     began_s, ended_s = daemon.until(state="speaking"), samples[-1][0]
-    # A breath of 3 s is brightest at its ends. Quarters of a second in which the box had the one processor say nothing.
-    starts_s = [began_s + at / 4 for at in range(int(4 * (ended_s - began_s)))]
-    quarters = [between(samples, at_s, at_s + 0.25) for at_s in starts_s]
-    shares = [lit(quarter) for quarter in quarters if len(quarter) >= 8]
-    if not shares or not max(shares) > 0.6 > 0.3 > min(shares):
+    # Full, with gaps of 0.3 s. Eighths of a second in which the box had the one processor say nothing.
+    starts_s = [began_s + at / 8 for at in range(int(8 * (ended_s - began_s)))]
+    parts = [between(samples, at_s, at_s + 0.125) for at_s in starts_s]
+    shares = [lit(part) for part in parts if len(part) >= 4]
+    if not shares or not max(shares) > 0.9 or not min(shares) < 0.1 or not 0.6 < sum(shares) / len(shares) < 0.95:
         raise Trouble(f"the light of an answer: {shares}")
-    return f"{said}, breathes from {max(shares):.2f} to {min(shares):.2f} in {ended_s - began_s:.1f} s of answer"
+    return f"{said}, lit for {sum(shares) / len(shares):.2f} of {ended_s - began_s:.1f} s of answer"
 
 
 def processes() -> dict[str, Path]:
@@ -468,7 +472,9 @@ def it_starts_again() -> str:
     active_s = time.monotonic() - began_s
     with watched() as daemon:
         ready_s = daemon.until(state="ready", light="ready") - began_s
-    return f"active after {active_s:.1f} s, ready after {ready_s:.1f} s, {within('lit', lit(look_for(2)), *GLOW)}"
+    return (
+        f"active after {active_s:.1f} s, ready after {ready_s:.1f} s, {within('lit', lit(look_for(READY_S)), *READY)}"
+    )
 
 
 CHECKS = (
@@ -476,7 +482,7 @@ CHECKS = (
     its_user_may_open_the_chip_at_once,
     the_profile_and_a_key_make_it_ready,
     nothing_was_added_to_the_unit,
-    ready_is_a_faint_light,
+    ready_is_a_light_now_and_then,
     a_question_from_the_pin_is_answered,
     its_processes_have_no_privileges,
     they_have_the_real_devices_open,
