@@ -3,19 +3,6 @@
 Pure: no clock, no network. Events go in, outcomes come out; what the appliance wants to send is asked for here, so that
 an event can be neither too early nor too often.
 
-Ruling  What it says                                                                   Where
-======  =============================================================================  =======================
-1       a response belongs to the turn only after evidence; else it is cancelled       ``_Place``, ``_announced``
-1       what begins between our cancel and its confirmation (at most 1 s) is the past  ``responses.py``
-2       when the person goes on speaking, nothing of the reply so far counts           ``_speech_began``
-3       one ``response.cancel`` a reply, none after its ``response.done``              ``cancel``
-3       two errors are harmless                                                        ``HARMLESS_CODES``
-3       ... but one of them, of this turn's commit, may say that nobody was heard      ``commits.py``
-4       a second response in one turn is a duplicate: cancelled, dropped               ``_Place.TAKEN``
-7       tools are called for only by a reply that was completed                        ``_done``
-12      audio leaves only when settings are in force                                   ``opening.py``
-======  =============================================================================  =======================
-=======
 The service's page is silent on much, so each rule holds for every way to read it. What the service says, and what it
 comes to:
 

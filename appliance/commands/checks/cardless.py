@@ -93,8 +93,6 @@ class PlaybackHost(_Cardless):
     def __init__(self, owner: Owner) -> None:
         super().__init__(owner)
         self._epoch = self._written = self._queued = 0
-        self.peak = 0
-        """The loudest sample so far, in steps of 16 bits."""
 
     def send(self, message: wire.Samples | wire.Flush) -> None:
         """Queue it, or forget what is queued."""
@@ -102,7 +100,6 @@ class PlaybackHost(_Cardless):
             self._epoch, self._written, self._queued = message.epoch, 0, 0
         if isinstance(message, wire.Samples):
             self._queued += len(message.pcm) // SAMPLE_BYTES
-            self.peak = max(self.peak, int(np.abs(np.frombuffer(message.pcm, dtype="<i2").astype(np.int32)).max()))
 
     def _period(self, number: int, at_s: float) -> None:
         played = min(self._queued, PERIOD_FRAMES)
