@@ -57,6 +57,12 @@ def cautions(config: Config) -> Iterator[str]:
     """What can be carried out, and will be, but hardly is what somebody wants: a line each."""
     if config.service.tool_choice == "required":
         yield 'service.tool_choice: "required" makes the service call tools for ever, in place of answering; use "auto"'
+    for part, device, fallback_s in (
+        ("microphone", config.microphone.device, config.microphone.fallback_s),
+        ("speaker", config.speaker.device, config.speaker.fallback_s),
+    ):
+        if fallback_s and device != "auto":
+            yield f'{part}.fallback_s: {part}.device names one, which is waited for; remove this, or set that to "auto"'
 
 
 def _address_faults(config: Config) -> Iterator[tuple[tuple[KeyPath, ...], str]]:

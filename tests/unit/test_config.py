@@ -398,6 +398,13 @@ def test_what_loops_on_the_service_is_warned_about(choice: str, cautions: int) -
     assert ["tool_choice" in line for line in config.cautions(loaded)] == [True] * cautions
 
 
+@pytest.mark.parametrize("part", ["microphone", "speaker"])
+@pytest.mark.parametrize(("device", "cautions"), [("auto", 0), ("usb:1-1.2", 1), ("Jabra", 1)])
+def test_a_wait_for_a_better_card_than_the_named_one_is_warned_about(part: str, device: str, cautions: int) -> None:
+    loaded = config.load("/dev/null", {f"{part}.device": device, f"{part}.fallback_s": 60.0})
+    assert [line.startswith(f"{part}.fallback_s: ") for line in config.cautions(loaded)] == [True] * cautions
+
+
 def test_a_wrong_value_is_not_also_a_contradiction(file: Path) -> None:
     assert len(problems(file, "[talk]\nmax_hold_s = 35\nkeep_s = 1\n")) == 1
 
