@@ -3,7 +3,7 @@
 A box whose USB speaker is away for a moment must not answer into the empty headphone socket instead: nobody would hear
 it, and nothing would say so. So a kind of card that has worked here once is waited for, and so is the very card that
 was open, though others beside it would do; for as long as ``fallback_s`` says. A box that never had one takes the best
-there is. A better card that comes later is taken.
+there is. A better card that comes later is taken as soon as it can be: one that is busy takes nothing away.
 """
 
 from __future__ import annotations
@@ -48,12 +48,7 @@ class Preference:
         self._fell_back = False
         """``fallback_s`` was over before that card was there."""
         self._coming: tuple[str, float] | None = None
-        """Place of a better card, and since when it is there."""
-
-    @property
-    def expects_better(self) -> bool:
-        """A better card has come, and is not taken yet."""
-        return self._coming is not None
+        """Place of a better card, and since when it could be opened."""
 
     def limits(self, now_s: float) -> Limits:
         """What ``auto`` may take when it looks at that time."""
@@ -83,14 +78,18 @@ class Preference:
         if self._card is not None:
             self._beside |= {each.place for each in able if each.place != self._card.place}
 
-    def is_better_there(self, able: Sequence[Card], now_s: float) -> bool:
-        """A card has come that is better than the open one, and has been there for a while."""
+    def better(self, able: Sequence[Card]) -> list[Card]:
+        """Those of ``able`` that have come since the open one was opened, and are better."""
         if self._card is None:
+            return []
+        known = {self._card.place, *self._beside}
+        return [card for card in able if card.order < self._card.order and card.place not in known]
+
+    def has_settled(self, free: Sequence[Card], now_s: float) -> bool:
+        """The first of ``free`` has been the first for a while. ``free``: better ones that can be opened now."""
+        if not free:
+            self._coming = None
             return False
-        for card in able:
-            if card.order < self._card.order and card.place not in {self._card.place, *self._beside}:
-                if self._coming is None or self._coming[0] != card.place:
-                    self._coming = (card.place, now_s)
-                return now_s >= self._coming[1] + SETTLED_S
-        self._coming = None
-        return False
+        if self._coming is None or self._coming[0] != free[0].place:
+            self._coming = (free[0].place, now_s)
+        return now_s >= self._coming[1] + SETTLED_S

@@ -324,15 +324,20 @@ def is_there(card: Card, proc: str = PROC) -> bool:
     return os.path.exists(os.path.join(proc, f"card{card.number}"))
 
 
+def node_of(name: str, direction: Direction) -> str:
+    """The file in NODES of the card's device of that name; empty for a plugin."""
+    hardware = hardware_of(name)
+    side = "c" if direction == "capture" else "p"
+    return "" if hardware is None else f"pcmC{hardware[0]}D{hardware[1]}{side}"
+
+
 def obstacle(name: str, direction: Direction, nodes: str = NODES) -> int:
     """Why the card's device of that name cannot be opened now, as an errno; 0: it can.
 
     Opens it for a moment: only for who holds the card lock. ENOENT for a plugin.
     """
-    hardware = hardware_of(name)
-    if hardware is None:
+    if not (node := node_of(name, direction)):
         return errno.ENOENT
-    node = f"pcmC{hardware[0]}D{hardware[1]}{'c' if direction == 'capture' else 'p'}"
     try:
         os.close(os.open(os.path.join(nodes, node), os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC))
     except OSError as error:

@@ -12,7 +12,7 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 
-from .devices import HARDWARE_NAME, NOUN, Card, Direction
+from .devices import HARDWARE_NAME, NOUN, Card, Direction, Machine, node_of, read_devices
 
 OWNER = re.compile(r"^owner_pid\s*:\s*(\d+)$", re.MULTILINE)
 
@@ -30,6 +30,18 @@ def in_use(wanted: str, direction: Direction, cards: Sequence[Card], proc: str =
 def holder_of(name: str, direction: Direction, cards: Sequence[Card], proc: str = "/proc") -> str:
     """The program that has the device of that name open, as far as we may see it; empty: nobody has."""
     return next((holder for _, holder in _holders(name, direction, cards, proc)), "")
+
+
+def is_free(card: Card, direction: Direction, machine: Machine) -> bool:
+    """Whether the card's first device of that direction could be opened: nobody has it, and this user may.
+
+    Without opening it, which may hang.
+    """
+    devices = (device for device in read_devices([card], machine.proc) if device.channels(direction) > 0)
+    device = next(devices, None)
+    if device is None or holder_of(device.name, direction, [card], os.path.dirname(machine.proc)):
+        return False
+    return os.access(os.path.join(machine.nodes, node_of(device.name, direction)), os.R_OK | os.W_OK)
 
 
 def _holders(wanted: str, direction: Direction, cards: Sequence[Card], proc: str) -> Iterator[tuple[Card, str]]:

@@ -14,6 +14,7 @@ from typing import NoReturn, Protocol
 from . import wire
 from .card_preference import Preference
 from .devices import Card, Direction, Machine, able_cards, card_named, is_there
+from .holders import is_free
 from .host_child import Child
 
 STALL_S = 1.0
@@ -290,12 +291,12 @@ class SoundHost:
         # Of a list that has not changed, which it does not for months, only these few bytes are read.
         if (listing := self._machine.listing()) == self._known:
             return False
-        has_come = self._preference.is_better_there(able_cards(self._direction, self._machine), now_s)
-        if self._preference.expects_better:
-            self._known, self._better_look_s = b"", now_s + SOON_S
-        else:
-            self._known = listing
-        return has_come and self._preference.between_turns()
+        better = self._preference.better(able_cards(self._direction, self._machine))
+        free = [card for card in better if is_free(card, self._direction, self._machine)]
+        self._known = b"" if better else listing
+        if free:
+            self._better_look_s = now_s + SOON_S
+        return self._preference.has_settled(free, now_s) and self._preference.between_turns()
 
     def _listen(self, child: Child, over: asyncio.Future[str]) -> None:
         """Have ``_fetch`` called when it is time: when something is there, or at the next look."""

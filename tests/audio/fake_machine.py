@@ -40,8 +40,8 @@ def machine(folder: Path) -> Machine:
     return Machine(str(folder / "proc/asound"), str(folder / "system"), str(folder / "snd"))
 
 
-def plug(folder: Path, cards: dict[int, FakeCard]) -> None:
-    """Let these be all the cards, by number."""
+def plug(folder: Path, cards: dict[int, FakeCard], busy: tuple[int, str] | None = None) -> None:
+    """Let these be all the cards, by number. ``busy``: number and side of what the kernel says is in use."""
     where = machine(folder)
     for path in (where.proc, where.system, where.nodes):
         Path(path).mkdir(parents=True, exist_ok=True)
@@ -50,7 +50,7 @@ def plug(folder: Path, cards: dict[int, FakeCard]) -> None:
             pcm = Path(where.proc) / f"card{number}/pcm0{side}"
             (pcm / "sub0").mkdir(parents=True, exist_ok=True)
             (pcm / "info").write_text(f"card: {number}\ndevice: 0\nid: {card.id}\nname: Audio\n")
-            (pcm / "sub0/status").write_text("closed\n")
+            (pcm / "sub0/status").write_text("owner_pid   : 1\n" if busy == (number, side) else "closed\n")
             node(folder, number, side).touch()
         (Path(where.system) / f"card{number}").mkdir(exist_ok=True)
         device = Path(where.system) / f"card{number}/device"

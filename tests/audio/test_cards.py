@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from appliance.audio import host_process, wire
-from appliance.audio.card_preference import Preference
+from appliance.audio.card_preference import SETTLED_S, Preference
 from appliance.audio.devices import NOUN, Direction
 from appliance.audio.host_process import SoundHost
 from tests.audio import fake_machine
@@ -264,6 +264,25 @@ async def test_a_box_that_never_had_one_takes_what_there_is_and_changes_between_
     assert speaker.host.instead_of is not None
     assert speaker.host.instead_of.id == "Headphones"
     assert speaker.remembered == [2, 0]
+
+
+async def test_a_better_card_that_is_busy_does_not_take_the_working_one_away(folder: Path, part: Start) -> None:
+    """A desktop that probes each new card, or a program that records from it."""
+    plug(folder, {0: SOCKET})
+    speaker = part("playback")
+    await until(lambda: speaker.said)
+    # From the first moment on.
+    node(folder, 1, "p").touch()
+    with held(node(folder, 1, "p")):
+        plug(folder, {0: SOCKET, 1: USB}, busy=(1, "p"))
+        await asyncio.sleep(SETTLED_S + host_process.LOOK_AGAIN_S + 2.0)
+        assert speaker.said == [of(SOCKET, 0)]
+        assert (speaker.name, speaker.host.started) == (of(SOCKET, 0), 1)
+    plug(folder, {0: SOCKET, 1: USB})
+    free_s = time.monotonic()
+    await until(lambda: len(speaker.said) > 1)
+    assert time.monotonic() - free_s < host_process.LOOK_AGAIN_S + SETTLED_S + FOUND_S
+    assert speaker.said[1:] == [of(USB, 1)]
 
 
 async def test_the_owner_may_say_how_long_to_wait(folder: Path, part: Start) -> None:

@@ -60,22 +60,23 @@ def test_only_a_better_rank_is_remembered() -> None:
 def test_a_better_card_counts_when_it_has_come_and_stayed() -> None:
     preference = Preference("playback")
     preference.opened(SOCKET, [SOCKET])
-    assert not preference.is_better_there([SOCKET], 0.0)
-    assert not preference.is_better_there([USB, SOCKET], 10.0)
-    assert not preference.is_better_there([SOCKET], 11.0), "gone again"
-    assert not preference.is_better_there([USB, SOCKET], 20.0)
-    assert preference.is_better_there([USB, SOCKET], 20.0 + SETTLED_S)
+    assert preference.better([SOCKET]) == []
+    assert preference.better([USB, WEBCAM, SOCKET]) == [USB, WEBCAM]
+    assert not preference.has_settled([USB], 10.0)
+    assert not preference.has_settled([], 11.0), "gone again, or in use"
+    assert not preference.has_settled([USB], 20.0)
+    assert preference.has_settled([USB], 20.0 + SETTLED_S)
+    assert not preference.has_settled([WEBCAM], 30.0), "another one"
 
 
 def test_a_better_card_that_was_there_and_could_not_be_used_is_no_reason_to_change() -> None:
     preference = Preference("playback")
     preference.opened(SOCKET, [USB, SOCKET])
-    assert not preference.is_better_there([USB, SOCKET], 0.0)
-    assert not preference.is_better_there([USB, SOCKET], 100.0)
+    assert preference.better([USB, SOCKET]) == []
 
 
 def test_a_worse_card_that_comes_is_no_reason_to_change() -> None:
     preference = Preference("capture")
+    assert preference.better([USB]) == [], "none is open"
     preference.opened(USB, [USB])
-    assert not preference.is_better_there([USB, WEBCAM], 0.0)
-    assert not preference.is_better_there([USB, WEBCAM], 100.0)
+    assert preference.better([USB, WEBCAM]) == []

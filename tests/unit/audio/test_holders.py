@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from appliance.audio.devices import Card
-from appliance.audio.holders import in_use
+from appliance.audio.devices import Card, Machine
+from appliance.audio.holders import in_use, is_free
 
 CARD = Card(2, "Device", "USB-Audio", "USB PnP Sound Device", "1-1.2")
 OPEN = "state: RUNNING\nowner_pid   : 264\ntrigger_time: 53.377597637\ntstamp      : 54.779394991\n"
@@ -47,6 +47,18 @@ def test_a_process_that_we_may_not_see_can_be_named_by_whoever_reads_the_line(pr
     hold(proc, "pcm0p")
     said = in_use("auto", "playback", [CARD], str(proc))
     assert "in use as a speaker by another program (cat /proc/264/comm names it);" in said
+
+
+def test_a_card_is_free_while_nobody_has_it_and_its_file_may_be_opened(proc: Path) -> None:
+    where = Machine(str(proc / "asound"), str(proc), str(proc / "snd"))
+    assert not is_free(CARD, "capture", where), "there is no file yet"
+    (proc / "snd").mkdir()
+    (proc / "snd/pcmC2D0c").touch()
+    assert is_free(CARD, "capture", where)
+    assert not is_free(CARD, "playback", where), "that is another file"
+    hold(proc, "pcm0c")
+    assert not is_free(CARD, "capture", where)
+    assert not is_free(CARD._replace(number=3), "capture", where), "unplugged in this moment"
 
 
 @pytest.mark.parametrize("wanted", ["usb:1-1.3", "Jabra", "Jabra: Audio (hw:1,0)", "usbmic"])
