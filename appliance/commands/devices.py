@@ -17,9 +17,19 @@ from typing import Any, Final
 
 from appliance import config
 from appliance.audio import wire
-from appliance.audio.devices import MOST_HARDWARE_CHANNELS, NOUN, UNLISTED, Direction, card_of, choose, described
+from appliance.audio.card_preference import Preference
+from appliance.audio.devices import (
+    MOST_HARDWARE_CHANNELS,
+    NOUN,
+    UNLISTED,
+    Direction,
+    Limits,
+    card_of,
+    choose,
+    described,
+)
 from appliance.audio.holders import holder_of, in_use
-from appliance.commands import ctl
+from appliance.commands import ctl, recalled
 from appliance.errors import DeviceNotFoundError, UnavailableError
 
 log = logging.getLogger(__name__)
@@ -37,12 +47,16 @@ def run(args: argparse.Namespace) -> int:
     """Print the lists; 0. Raises ConfigurationError, UnavailableError, and after the lists DeviceNotFoundError."""
     settings = config.load(args.config)
     status = _status(settings.control.socket_path)
-    found = listing()
+    found, worked = listing(), recalled.cards()
     missing = []
     selectors: dict[Direction, str] = {"capture": settings.microphone.device, "playback": settings.speaker.device}
     for direction, selector in selectors.items():
         noun = NOUN[direction]
-        chosen, fault, note = _meant(selector, direction, found) if status is None else _open(noun, status)
+        if status is None:
+            limits = Preference(direction, best_rank=worked.rank(direction)).limits(0.0)
+            chosen, fault, note = _meant(selector, direction, found, limits)
+        else:
+            chosen, fault, note = _open(noun, status)
         if fault:
             missing.append(fault)
         print(f'{noun}.device = "{selector}"')
@@ -76,10 +90,10 @@ def _open(noun: str, status: Mapping[str, Any]) -> tuple[str, str, str]:
     return "", f"no {noun}: {fault}" if fault else f"no {noun} yet: the daemon is opening it", ""
 
 
-def _meant(selector: str, direction: Direction, found: wire.Listing) -> tuple[str, str, str]:
+def _meant(selector: str, direction: Direction, found: wire.Listing, limits: Limits) -> tuple[str, str, str]:
     """Name of the device that ``selector`` means, why it cannot be had, and a remark; what there is not is empty."""
     try:
-        choice = choose(selector, direction, found.devices, found.cards)
+        choice = choose(selector, direction, found.devices, found.cards, limits)
     except DeviceNotFoundError as error:
         return "", str(error), ""
     name = choice.device.name

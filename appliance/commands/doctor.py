@@ -22,6 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TextIO
 
+from appliance.audio.card_preference import Preference
+from appliance.commands import recalled
 from appliance.commands.checks import machine as of_machine
 from appliance.commands.checks import panel, paths, rehearsal, running, service, setup, sound
 from appliance.commands.checks.finding import Finding, Verdict, exit_code, skipped
@@ -309,7 +311,8 @@ class Doctor:
         return rehearsal.judged(await rehearsal.rehearse(self.path, credential))
 
     async def _microphone(self, settings: Config) -> AsyncIterator[Finding]:
-        async with sound.open_microphone(settings.microphone) as (microphone, reason):
+        waits = Preference("capture", settings.microphone.fallback_s, recalled.cards().rank("capture"))
+        async with sound.open_microphone(settings.microphone, waits) as (microphone, reason):
             if microphone.device is None:
                 yield sound.missing(sound.MICROPHONE, reason)
                 return
@@ -320,7 +323,8 @@ class Doctor:
         yield sound.level(readings.heard(asked=self.person.asks))
 
     async def _speaker(self, settings: Config) -> AsyncIterator[Finding]:
-        async with sound.open_speaker(settings.speaker) as (player, name, reason):
+        waits = Preference("playback", settings.speaker.fallback_s, recalled.cards().rank("playback"))
+        async with sound.open_speaker(settings.speaker, waits) as (player, name, reason):
             if reason:
                 yield sound.missing(sound.SPEAKER, reason)
                 return

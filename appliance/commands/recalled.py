@@ -1,4 +1,4 @@
-"""The history of a box as lines for a person: what ``ctl history`` shows, from the daemon or from its file."""
+"""What a box has kept, for commands: its history as lines for a person, and which cards have worked in it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from appliance import last_good
+from appliance.audio.devices import KINDS
+from appliance.edge.card_file import CardFile
 from appliance.errors import UnavailableError
 from appliance.history import decoded
 from appliance.recorder import FILE
@@ -28,6 +31,11 @@ def from_file(folder: str = STATE_FOLDER) -> dict[str, Any]:
         raise UnavailableError(f"no daemon runs, and there is no history: {path}: {error.strerror}") from None
     except ValueError as error:
         raise UnavailableError(f"no daemon runs, and the history cannot be read: {path}: {error}") from None
+
+
+def cards() -> CardFile:
+    """Which cards have worked; of a box whose state folder this user may not read nothing is known."""
+    return CardFile(KINDS, {"STATE_DIRECTORY": last_good.state_folder() or STATE_FOLDER})
 
 
 def lines(data: Mapping[str, Any]) -> Iterator[str]:

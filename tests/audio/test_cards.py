@@ -19,6 +19,9 @@ from appliance.audio import host_process, wire
 from appliance.audio.card_preference import SETTLED_S, Preference
 from appliance.audio.devices import NOUN, Direction
 from appliance.audio.host_process import SoundHost
+from appliance.commands.checks.finding import Verdict
+from appliance.commands.checks.machine import Machine as DoctorsMachine
+from appliance.commands.doctor import Doctor, Person
 from tests.audio import fake_machine
 from tests.audio.fake_machine import FakeCard, machine, node, opened, plug
 from tests.audio.support import until
@@ -264,6 +267,24 @@ async def test_a_box_that_never_had_one_takes_what_there_is_and_changes_between_
     assert speaker.host.instead_of is not None
     assert speaker.host.instead_of.id == "Headphones"
     assert speaker.remembered == [2, 0]
+
+
+async def test_the_doctor_without_a_daemon_waits_for_the_same_card(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plug(folder, {0: SOCKET})
+    (folder / "cards").write_text("playback usb\n")
+    monkeypatch.setenv("STATE_DIRECTORY", str(folder))
+    (folder / "config.toml").write_text(
+        f'service.url = "ws://127.0.0.1:9/"\ncontrol.socket = "{folder}/control.sock"\n'
+    )
+    doctor = Doctor(
+        str(folder / "config.toml"), DoctorsMachine(folder / "root"), Person(asks=False), str(folder / "key")
+    )
+    found = {finding.name: finding async for finding in doctor.findings()}
+    assert (found["microphone"].verdict, found["speaker"].verdict) == (Verdict.OK, Verdict.FAULT)
+    missing = 'the USB speaker that was here is missing; "Headphones: Audio" is not taken in its place'
+    assert found["speaker"].line == f"no speaker: {missing} (speaker.fallback_s)"
 
 
 async def test_a_better_card_that_is_busy_does_not_take_the_working_one_away(folder: Path, part: Start) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Final, NoReturn, TypeVar
 
 from appliance.audio import microphone as mic
 from appliance.audio import speaker as spk
+from appliance.audio.card_preference import Preference
 from appliance.audio.earcons import Earcon, earcon
 from appliance.audio.levels import SILENCE_DBFS
 from appliance.audio.player import Player
@@ -136,15 +137,17 @@ async def listen(microphone: mic.Microphone, for_s: float, meter: Callable[[floa
 
 
 @contextlib.asynccontextmanager
-async def open_microphone(settings: MicrophoneSettings) -> AsyncIterator[tuple[mic.Microphone, str]]:
-    """The microphone, and why there is none; empty: it hears."""
+async def open_microphone(
+    settings: MicrophoneSettings, preference: Preference
+) -> AsyncIterator[tuple[mic.Microphone, str]]:
+    """The microphone, and why there is none; empty: it hears. ``preference``: the daemon's, which may wait for one."""
     first: asyncio.Future[mic.MicrophoneEvent] = asyncio.get_running_loop().create_future()
 
     def told(event: mic.MicrophoneEvent) -> None:
         if not first.done():
             first.set_result(event)
 
-    microphone = mic.Microphone(settings, Ring(mic.LOOK_FRAMES), told)
+    microphone = mic.Microphone(settings, Ring(mic.LOOK_FRAMES), told, preference=preference)
     microphone.attentive = True
     async with _running(microphone.run()):
         event = await _in_time(first)
@@ -152,8 +155,8 @@ async def open_microphone(settings: MicrophoneSettings) -> AsyncIterator[tuple[m
 
 
 @contextlib.asynccontextmanager
-async def open_speaker(settings: SpeakerSettings) -> AsyncIterator[tuple[Player, str, str]]:
-    """Something to play with, the speaker's name, and why there is none; empty: it plays."""
+async def open_speaker(settings: SpeakerSettings, preference: Preference) -> AsyncIterator[tuple[Player, str, str]]:
+    """Something to play with, the speaker's name, and why there is none; empty: it plays. ``preference``: as above."""
     first: asyncio.Future[spk.SpeakerEvent] = asyncio.get_running_loop().create_future()
 
     def told(event: spk.SpeakerEvent) -> None:
@@ -161,7 +164,7 @@ async def open_speaker(settings: SpeakerSettings) -> AsyncIterator[tuple[Player,
             first.set_result(event)
 
     player = Player(volume=settings.volume)
-    speaker = spk.Speaker(settings, player, told)
+    speaker = spk.Speaker(settings, player, told, preference=preference)
     async with _running(speaker.run()):
         event = await _in_time(first)
         name = event.name if isinstance(event, spk.SpeakerOpened) else ""

@@ -110,3 +110,21 @@ def test_without_a_daemon_a_busy_card_is_still_the_one_that_is_meant(
         listed(None)
     row = '* "USB PnP Sound Device: Audio" (usb:1-1.2): in use by arecord (process 7)\n'
     assert capsys.readouterr().out.count(row) == 2
+
+
+def test_without_a_daemon_a_card_that_the_box_waits_for_is_missing(
+    listed: Callable[[dict[str, Any] | None], int],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """As for the daemon that starts now: nothing is taken in its place."""
+    (tmp_path / "cards").write_text("playback usb\n")
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))
+    socket_alone = LISTING._replace(devices=[LISTING.devices[1]], cards=[LISTING.cards[0]])
+    monkeypatch.setattr(devices, "listing", lambda: socket_alone)
+    with pytest.raises(
+        DeviceNotFoundError, match=r"the USB speaker that was here is missing; \"bcm2835 Headphones\" is"
+    ):
+        listed(None)
+    assert "*" not in capsys.readouterr().out
