@@ -311,18 +311,25 @@ def boxes(cards_there: int, count: int, named_count: int) -> str:
     while len(found) < count:
         found += [started("") for _ in range(min(BATCH, count - len(found)))]
         named += [started("Dummy") for _ in range(named_count)]
-        print(f"  {sum(not each.fault for each in found)} of {len(found)} boxes whole", flush=True)
+        print(f"  {compared(found, named)}", flush=True)
     faults = [each.fault for each in found + named if each.fault]
     devices = {each.said for each in found}
-    best_s = min(each.loop_s for each in found + named)
-    said = (
-        f"{sum(not each.fault for each in found)} of {count} whole, {len(devices)} choice of devices {sorted(devices)};"
-        f" s: {spread(found, best_s)}; named: {spread(named, best_s)} of {len(named)}"
-    )
-    late = found and named and median_s(found, best_s) > median_s(named, best_s) + SLACK_S
+    best_s = quickest_s(found + named)
+    late = named and median_s(found, best_s) > median_s(named, best_s) + SLACK_S
+    said = f"{compared(found, named)}; {len(devices)} choice of devices {sorted(devices)}"
     if faults or len(devices) > 1 or late:
         raise Trouble(f"{said}; {faults}")
     return said
+
+
+def compared(found: list[Start], named: list[Start]) -> str:
+    best_s = quickest_s(found + named)
+    whole = sum(not each.fault for each in found)
+    return f"{whole} of {len(found)} whole; s: {spread(found, best_s)}; named: {spread(named, best_s)} of {len(named)}"
+
+
+def quickest_s(starts: list[Start]) -> float:
+    return min(each.loop_s for each in starts)
 
 
 def paced(starts: list[Start], best_s: float) -> list[float]:
