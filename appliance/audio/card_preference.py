@@ -42,13 +42,17 @@ class Preference:
         self._card: Card | None = None
         """The one open now, or last; None before the first."""
         self._beside: frozenset[str] = frozenset()
-        """Places of the other able cards when it was opened, and when it was lost."""
+        """Places of the other able cards when it was opened, and when it was lost; not of those away meanwhile."""
         self._missing_s: float | None = None
         """Since when there is none; None while there is."""
         self._fell_back = False
         """``fallback_s`` was over before that card was there."""
         self._coming: tuple[str, float] | None = None
         """Place of a better card, and since when it could be opened."""
+        self._tried = ""
+        """Place of the better card for which the open one was closed; empty from then on that one is open."""
+        self._failed: tuple[str, ...] = ()
+        """Its place, when it could not be opened after all, until one is."""
 
     def limits(self, now_s: float) -> Limits:
         """What ``auto`` may take when it looks at that time."""
@@ -57,13 +61,13 @@ class Preference:
         self._coming = None
         if self._fell_back or 0 < self._fallback_s <= now_s - self._missing_s:
             self._fell_back = True
-            return Limits()
-        return Limits(self._best_rank, self._beside if self._card is not None else frozenset())
+            return Limits(refused=self._failed)
+        return Limits(self._best_rank, self._beside.union(self._failed) if self._card is not None else frozenset())
 
     def opened(self, card: Card, able: Sequence[Card]) -> Card | None:
         """``card`` was opened; ``able``: all that could have been. The card in whose place it is; None: the same."""
         before = self._card
-        self._missing_s = None
+        self._missing_s, self._tried, self._failed = None, "", ()
         if card.rank <= self._best_rank:
             self._fell_back = False
         if not self._worked or card.rank < self._best_rank:
@@ -79,11 +83,28 @@ class Preference:
             self._beside |= {each.place for each in able if each.place != self._card.place}
 
     def better(self, able: Sequence[Card]) -> list[Card]:
-        """Those of ``able`` that have come since the open one was opened, and are better."""
+        """Those of ``able`` that have come since the open one was opened, and are better. ``able``: all there are."""
         if self._card is None:
             return []
+        self._beside &= {card.place for card in able}
         known = {self._card.place, *self._beside}
         return [card for card in able if card.order < self._card.order and card.place not in known]
+
+    @property
+    def is_changing(self) -> bool:
+        """A better card is to be opened, in place of one that works."""
+        return bool(self._tried)
+
+    def change(self) -> None:
+        """The device is being closed for the better card, which has settled."""
+        self._tried = "" if self._coming is None else self._coming[0]
+
+    def change_back(self) -> bool:
+        """A device could not be opened. If it was the better card, that one is refused now: True."""
+        if not self.is_changing:
+            return False
+        self._tried, self._failed = "", (self._tried,)
+        return True
 
     def has_settled(self, free: Sequence[Card], now_s: float) -> bool:
         """The first of ``free`` has been the first for a while. ``free``: better ones that can be opened now."""

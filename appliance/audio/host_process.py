@@ -173,6 +173,8 @@ class SoundHost:
         """The kernel's list of cards in which there was no better one; empty: not looked at yet."""
         self.instead_of: Card | None = None
         """In whose place the device is that was opened last; None: in nobody's, or in its own."""
+        self._set_aside = ""
+        """Why a better card was not taken, until that can be said with the device that is; empty: none was tried."""
         self._reason = ""
         """What ``lost`` was last told, or what the host said of its end; empty while the device runs."""
         self._wanted = asyncio.Event()
@@ -234,6 +236,8 @@ class SoundHost:
                 reason = f"no process for the sound host: {error.strerror}"
             finally:
                 await self._end()
+            if reason not in (PAUSED, CHANGED) and self._preference.change_back():
+                self._set_aside, reason = reason, CHANGED
             if reason in (PAUSED, CHANGED):
                 failures, self._reason = 0, ""
                 continue
@@ -279,6 +283,7 @@ class SoundHost:
                 return f"the sound host hung for {self._limit_s:g} s"
             elif not over.done() and self._should_change(now_s):
                 self._running = False
+                self._preference.change()
                 self._owner.changes()
                 return CHANGED
         return over.result()
@@ -378,12 +383,18 @@ class SoundHost:
             self._known, self.instead_of = b"", None
             if self._card is not None and self._request.device == "auto":
                 self.instead_of = self._preference.opened(self._card, able_cards(self._direction, self._machine))
-            self._owner.opened(message)
+            self._owner.opened(message._replace(note=self._set_aside or message.note))
+            self._set_aside = ""
         elif isinstance(message, wire.Failed):
             self._proven = True
-            self._lose(message.reason)
             now_s = time.monotonic()
             self._look_at_s = now_s + (SOON_S if now_s < self._settled_s else LOOK_AGAIN_S)
+            if self._preference.is_changing:
+                # Not at its first refusal, for somebody may have it for a moment: what is left alone then stays so.
+                if now_s >= self._settled_s and self._preference.change_back():
+                    self._set_aside, self._look_at_s = message.reason, now_s
+                return
+            self._lose(message.reason)
 
     def _lose(self, reason: str) -> None:
         """Tell the owner, unless it knows, or does not want to."""

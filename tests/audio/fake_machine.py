@@ -3,7 +3,7 @@
 The host is the real one; what is imitated is PortAudio, which opens each card for a moment and leaves out what it could
 not open, and the kernel, in which one program at a time has a device: an flock of its file. The content of a file says
 what else is so: an errno, that it is not to be opened; HIDDEN, that PortAudio cannot use it; HANGS, that PortAudio does
-not return from opening it.
+not return from opening it; FULL, that it fails then, as on a USB that is carrying all it can.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ PROBE_S = 0.1
 
 HIDDEN = "hidden"
 HANGS = "hangs"
+FULL = "full"
 
 
 class FakeCard(NamedTuple):
@@ -125,6 +126,8 @@ class FakePortAudio:
         path = node(self._folder, number, side)
         while path.read_text() == HANGS:
             time.sleep(60)
+        if path.read_text() == FULL:
+            raise OSError(-9999, "Unanticipated host error")
         return FakeStream(opened(path), how)
 
     def terminate(self) -> None:

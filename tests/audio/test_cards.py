@@ -52,6 +52,7 @@ class Part:
     def __init__(self, folder: Path, direction: Direction, device: str = "auto", **preference: Any) -> None:
         self.name = ""
         """Of the open device; empty while there is none."""
+        self.note = ""
         self.said: list[str] = []
         """Names of the devices that were opened, and why there was none."""
         self.remembered: list[int] = []
@@ -61,7 +62,7 @@ class Part:
         self.task: asyncio.Task[Any] = asyncio.create_task(self.host.run())
 
     def opened(self, opened: wire.Opened) -> None:
-        self.name = opened.name
+        self.name, self.note = opened.name, opened.note
         self.said.append(opened.name)
 
     def lost(self, reason: str) -> None:
@@ -304,6 +305,32 @@ async def test_a_better_card_that_is_busy_does_not_take_the_working_one_away(fol
     await until(lambda: len(speaker.said) > 1)
     assert time.monotonic() - free_s < host_process.LOOK_AGAIN_S + SETTLED_S + FOUND_S
     assert speaker.said[1:] == [of(USB, 1)]
+
+
+@pytest.mark.parametrize("fault", [fake_machine.FULL, fake_machine.HANGS])
+@pytest.mark.parametrize("fallback_s", [0.0, 0.5])
+async def test_a_better_card_that_fails_gives_the_working_one_back(
+    folder: Path, part: Start, fault: str, fallback_s: float
+) -> None:
+    plug(folder, {0: SOCKET})
+    # With a wait that is over the socket is open though the box has had a USB card.
+    speaker = part("playback", fallback_s=fallback_s, best_rank=0 if fallback_s else None)
+    await until(lambda: speaker.name)
+    before = len(speaker.said)
+    node(folder, 1, "p").write_text(fault)
+    plug(folder, {0: SOCKET, 1: USB})
+    await until(lambda: len(speaker.said) > before)
+    assert speaker.said[before:] == [of(SOCKET, 0)], "and no word of a missing one"
+    assert "Unanticipated host error" in speaker.note or "hung for" in speaker.note
+    started = speaker.host.started
+    await asyncio.sleep(host_process.LOOK_AGAIN_S + SETTLED_S + 1.0)
+    assert (len(speaker.said), speaker.host.started) == (before + 1, started), "it is not tried again"
+    # Once it has been away it is.
+    plug(folder, {0: SOCKET})
+    await asyncio.sleep(host_process.LOOK_AGAIN_S + 0.5)
+    node(folder, 1, "p").write_text("")
+    plug(folder, {0: SOCKET, 1: USB})
+    await until(lambda: speaker.name == of(USB, 1))
 
 
 async def test_the_owner_may_say_how_long_to_wait(folder: Path, part: Start) -> None:

@@ -75,6 +75,33 @@ def test_a_better_card_that_was_there_and_could_not_be_used_is_no_reason_to_chan
     assert preference.better([USB, SOCKET]) == []
 
 
+def test_a_better_card_that_fails_is_left_alone_until_it_has_been_away() -> None:
+    preference = Preference("playback")
+    preference.opened(SOCKET, [SOCKET])
+    assert not preference.change_back(), "none was to be opened"
+    preference.has_settled([USB], 0.0)
+    preference.change()
+    assert preference.is_changing
+    assert preference.limits(3.0).allow(USB)
+    assert preference.change_back()
+    assert not preference.is_changing
+    limits = preference.limits(4.0)
+    assert [limits.allow(card) for card in (USB, SOCKET)] == [False, True]
+    assert preference.opened(SOCKET, [USB, SOCKET]) is None
+    assert preference.better([USB, SOCKET]) == []
+    assert preference.better([SOCKET]) == []
+    assert preference.better([USB, SOCKET]) == [USB], "it was plugged in again"
+
+
+def test_a_better_card_that_is_opened_is_no_longer_tried() -> None:
+    preference = Preference("playback")
+    preference.opened(SOCKET, [SOCKET])
+    preference.has_settled([USB], 0.0)
+    preference.change()
+    assert preference.opened(USB, [USB, SOCKET]) == SOCKET
+    assert not preference.change_back()
+
+
 def test_a_worse_card_that_comes_is_no_reason_to_change() -> None:
     preference = Preference("capture")
     assert preference.better([USB]) == [], "none is open"
