@@ -1,6 +1,6 @@
 """Starts the sound of a box again and again with the shipped configuration: in the virtual machine, on snd-dummy.
 
-``cards.py [starts=20] [boxes=10] [named=3] [cards=1|2] [troubles=0]``: how often the two sound hosts start, how often a
+``cards.py [starts=20] [boxes=5] [named=3] [cards=1|2] [troubles=0]``: how often the two sound hosts start, how often a
 whole box does, and how often, after each five starts of either kind, with the device named, to compare; with one card
 at boot, then with two. Then the troubles of a start: a card that another program has, and files whose rights come late.
 Then a USB speaker that is not there yet, or pulled out, beside a card that is always there. The director is root; what
@@ -398,7 +398,7 @@ def a_usb_speaker_that_is_late() -> str:
 
 
 def main(arguments: list[str]) -> int:
-    counts = {"starts": 20, "named": 3, "boxes": 10, "troubles": 1, "cards": 0}
+    counts = {"starts": 20, "named": 3, "boxes": 5, "troubles": 1, "cards": 0}
     counts |= {name: int(number) for name, _, number in (argument.partition("=") for argument in arguments)}
     checks: list[tuple[str, Callable[[], str]]] = []
 

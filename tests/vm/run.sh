@@ -2,7 +2,7 @@
 # run.sh SCENARIO [ARGUMENT ...]: boots the machine of build.sh, as root and bounded in time.
 #
 #   unplug [idle=4 listening=3 speaking=3]   guest.py pulls the sound cards out of this tree's daemon, card.py tries their controls
-#   cards [starts=20 named=3 boxes=10]        cards.py starts this tree's sound with the shipped configuration
+#   cards [starts=20 named=3 boxes=5]        cards.py starts this tree's sound with the shipped configuration
 #   pins                                     pins.py tries this tree's driver of button and LED, and measures what they cost
 #   service DEB                              service.py installs the package and has a conversation with its service
 #
