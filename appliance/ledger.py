@@ -38,6 +38,11 @@ BY_SERVICE: Final = frozenset(
 """Outcomes of which the service or the connection may have said why."""
 
 
+TOOL_ROUND_S: Final = 10.0
+"""What a round of tools counts for in the hour's allowance. No audio moves, and the model reads the conversation anew
+and writes, which costs as a short answer does: a model that only calls tools must meet the bound, too."""
+
+
 class Ledger:
     """Told of everything that counts; called from the event loop."""
 
@@ -49,6 +54,7 @@ class Ledger:
         self._connected_at_s: float | None = None
         self._person = ""
         self._box = ""
+        self._turn_open = False
         self.figures = TurnFigures(0, 0.0)
         """Of the current turn, or of the last one."""
         self.level = SpeechLevel()
@@ -68,6 +74,7 @@ class Ledger:
         self.figures = TurnFigures(number, now_s)
         self.level = SpeechLevel()
         self._person = self._box = ""
+        self._turn_open = True
         self.reason = ""
 
     def went_wrong(self, reason: str) -> None:
@@ -77,6 +84,7 @@ class Ledger:
 
     def close_turn(self, outcome: Outcome) -> dict[str, Any]:
         """The turn has ended; its line is written. Returns its figures as plain data."""
+        self._turn_open = False
         self._totals.turns += 1
         self._totals.answered += outcome is Outcome.ANSWERED
         self.figures.reason = self.reason if outcome in BY_SERVICE else ""
@@ -114,9 +122,17 @@ class Ledger:
         self._totals.received_s += seconds
         self._allowance.spend(seconds, now_s)
 
-    def person_said(self, text: str) -> None:
-        """What the service understood; it may come in several parts when somebody pauses."""
-        self._person = f"{self._person} {text}".strip()
+    def tools_ran(self, now_s: float) -> None:
+        """One round of tools begins."""
+        self._allowance.spend(TOOL_ROUND_S, now_s)
+
+    def person_said(self, text: str, turn: int) -> None:
+        """What the service understood; it may come in several parts when somebody pauses. Of a turn that is over it is
+        kept by itself, with that turn's number."""
+        if turn == self.figures.number and self._turn_open:
+            self._person = f"{self._person} {text}".strip()
+        else:
+            self._transcripts.turn(turn, text, "", "")
 
     def box_said(self, response_id: str, text: str) -> None:
         """A piece of an answer's text."""

@@ -99,6 +99,7 @@ class Reports:
                 self._end_replies()
                 self._turns.happens(v.LinkLost())
             case rt.SpeechBegan():
+                self._turns.goes_on()
                 self._turns.happens(v.SpeechBegan())
             case rt.SpeechEnded():
                 if self._parts.machine.state is v.State.LISTENING:
@@ -115,8 +116,8 @@ class Reports:
             case rt.ReplyText(response_id, text):
                 ledger.box_said(response_id, text)
                 self._publish({"event": "caption", "side": "box", "text": text})
-            case rt.CallerText(text):
-                ledger.person_said(text)
+            case rt.CallerText(text, turn):
+                ledger.person_said(text, turn)
                 self._publish({"event": "caption", "side": "person", "text": text})
             case rt.ToolCalled(response_id, call):
                 tool_call = v.ToolCall(call.call_id, call.name, call.arguments)
