@@ -57,8 +57,8 @@ class Calls:
         self._calls: list[_Parts] = []
 
     def begun(self, call: ev.FunctionCall) -> ToolCall | None:
-        """The reply begins a call: who is called may be said here alone. Arguments that are "" are still to come; others
-        may be all that comes, so the call is returned to be passed on, unless what follows says otherwise."""
+        """The reply begins a call: who is called may be said here alone. Arguments that are "" are still to come;
+        others may be all that comes, so the call is returned to be passed on, unless what follows says otherwise."""
         parts = self._known(replace(call, arguments=call.arguments or None))
         if parts is None or not call.arguments or not parts.name:
             return None

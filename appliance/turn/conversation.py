@@ -73,7 +73,7 @@ class Turn:
     committed_s: float = 0.0
     """When that commit was sent; means nothing unless ``committed``."""
     silence_alone: bool = False
-    """A session of this turn, or of one before, broke on our commit: the service is told of the end by silence alone."""
+    """A session, of this turn or of one before, broke on our commit: the end is told by silence alone."""
     replays: int = 0
     """Sessions of this turn that were lost before anything complete had come."""
     reply: Reply | None = None

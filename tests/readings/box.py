@@ -18,14 +18,14 @@ import pytest
 
 from appliance.edge.tools import get_time
 from appliance.realtime import events
-from appliance.simulator.readings import Reading
 from appliance.simulator import voices
 from appliance.simulator.plan import ASIDE_HZ
+from appliance.simulator.readings import Reading
 from appliance.simulator.records import ReplyRecord
-from appliance.simulator.scenario import Connection, Reply, Scenario, Turn
+from appliance.simulator.scenario import Reply, Scenario
 from appliance.simulator.service import Service
 from appliance.simulator.settings import SIMPLE_MODEL, ServiceSettings
-from appliance.turn.vocabulary import State
+from appliance.turn.vocabulary import State, Stop
 from tests import rooms
 from tests.edge.paper_room import KEY, PaperRoom, paper_room
 
@@ -55,20 +55,14 @@ def noise(number: int, seconds: float) -> bytes:
     return rooms.to_int16(rooms.white(np.random.default_rng(number), seconds, -20.0)).tobytes()
 
 
-def answers(slow: int | None) -> Scenario:
-    """Every question of every connection is answered in another way; the one of number ``slow``, from 0, at length."""
+def answer(number: int) -> Reply:
+    """Another one for each number."""
+    return Reply(pcm=noise(number, ANSWER_S), text=TEXT)
 
-    def turn(connection: int, question: int) -> Turn:
-        number = 10 * connection + question
-        if question == slow:
-            return Turn(replies=(Reply(pcm=noise(number, SLOW_S), text=TEXT, speed=SLOW_SPEED),))
-        return Turn(replies=(Reply(pcm=noise(number, ANSWER_S), text=TEXT),))
 
-    return Scenario(
-        connections=tuple(
-            Connection(turns=tuple(turn(connection, question) for question in range(3))) for connection in range(8)
-        )
-    )
+def slow_answer(number: int) -> Reply:
+    """One that can be interrupted while it arrives."""
+    return Reply(pcm=noise(number, SLOW_S), text=TEXT, speed=SLOW_SPEED)
 
 
 EDGE: Final = 2 * rooms.frames(0.01)
@@ -86,7 +80,7 @@ def parts(pcm: bytes) -> list[bytes]:
 
 def is_noise(pcm: bytes) -> bool:
     """Each of its pieces differs from all others; a tone's do not."""
-    return INNER < len(pcm) and pcm.count(pcm[:200]) == 1
+    return len(pcm) > INNER and pcm.count(pcm[:200]) == 1
 
 
 class ReadingBox:
@@ -96,7 +90,7 @@ class ReadingBox:
         self.room = room
         self.service = service
         self._mode = mode
-        self._ended = 0
+        self._ended = self._replies = self._taken = self._ran = 0
         self._heard: list[np.ndarray[Any, Any]] = []
         plays = room.speaker.plays
 
@@ -115,21 +109,25 @@ class ReadingBox:
     def heard(self) -> bytes:
         return np.concatenate(self._heard).astype("<i2").tobytes() if self._heard else b""
 
-    async def ask(self) -> None:
-        """One question, and what follows, until the box is ready for another."""
+    async def ask(self, until: State = State.READY) -> None:
+        """One question, and what follows, until the box is ready for another. ``until`` ENDING: somebody asks as soon
+        as the answer was heard."""
         await self._say()
-        await self._end_of_turn()
+        await self._end_of_turn(until)
 
-    async def ask_twice(self) -> None:
-        """A question whose answer is interrupted by another one."""
+    async def ask_twice(self, strict: bool = True) -> None:
+        """A question whose answer is interrupted by another one. ``strict``: it has to be; else what
+        came of it does not count."""
         await self._say()
         speaks = self.room.speaker
         await self.room.hears(QUIET, lambda: speaks.busy or self.room.state() is State.READY)
         await self.room.hears(QUIET[: rooms.frames(0.3)])
         interrupted = self.room.state() is State.SPEAKING
+        if not strict:
+            self._replies = len(self.service.replies)
         await self._say()
         await self._end_of_turn()
-        assert interrupted, "the answer was over before it was interrupted"
+        assert interrupted or not strict, "the answer was over before it was interrupted"
 
     async def _say(self) -> None:
         daemon = self.room.daemon
@@ -144,12 +142,17 @@ class ReadingBox:
             await self.room.hears(QUIET[: rooms.frames(0.1)])
             daemon.edge(False, "test")
 
-    async def _end_of_turn(self) -> None:
+    async def _end_of_turn(self, until: State = State.READY) -> None:
         turns = self.room.daemon.turns
-        # The press of an interruption has ended a turn, too, before ``_say`` counted or while it did.
-        assert await self.room.hears(QUIET, lambda: turns.ended > self._ended and self.room.state() is State.READY), (
-            f"no way out of {self.room.state()}"
-        )
+
+        def over() -> bool:
+            state = self.room.state()
+            return (turns.ended > self._ended and state is State.READY) or (state is State.ENDING and state is until)
+
+        assert await self.room.hears(QUIET, over), f"no way out of {self.room.state()}"
+        if self.room.state() is State.ENDING:
+            # As a press at this moment does, and before it is known what else the service will say.
+            self.room.daemon.turns.happens(Stop())
 
     @property
     def outcomes(self) -> list[str]:
@@ -157,11 +160,23 @@ class ReadingBox:
 
     # ------------------------------------------------------------ what holds of every reading
 
+    def forget(self) -> None:
+        """What was heard and said so far."""
+        self._heard.clear()
+        self.room.turns.clear()
+        self._replies, self._taken, self._ran = len(self.service.replies), len(self.service.turns), len(self._outputs())
+
+    def _outputs(self) -> list[str]:
+        """Call ids of tools whose output was sent."""
+        return [
+            output.call_id for one in self.service.accepted for output in one.received_of(events.FunctionCallOutput)
+        ]
+
     def expected(self) -> list[ReplyRecord]:
         """Replies that a person must have heard: those with a sound that nobody took back."""
         return [
             reply
-            for reply in self.service.replies
+            for reply in self.service.replies[self._replies :]
             if reply.cancelled_by is None and any(reply.pcm) and len(reply.sent_audio) == len(reply.pcm)
         ]
 
@@ -176,9 +191,9 @@ class ReadingBox:
                 if found < 0 or (is_noise(part) and times != (1, 1)):
                     wrong.append(f"{reply.response_id} was heard {times[0]} times whole, {times[1]} times in part")
                 at = max(at, found)
-        for turn in self.service.turns:
+        for turn in self.service.turns[self._taken :]:
             wrong += [f"{call}: {len(outs)} outputs" for call, outs in turn.outputs.items() if len(outs) != 1]
-        ran = [output.call_id for one in self.service.accepted for output in one.received_of(events.FunctionCallOutput)]
+        ran = self._outputs()[self._ran :]
         if len(set(ran)) != len(ran):
             wrong.append("a tool's output was sent twice")
         return wrong + self.service.violations
@@ -190,11 +205,10 @@ async def _yes() -> bool:
 
 @asynccontextmanager
 async def reading_box(
-    monkeypatch: pytest.MonkeyPatch, reading: Reading, model: str, mode: str, slow: int | None = None, **settings: Any
+    monkeypatch: pytest.MonkeyPatch, reading: Reading, model: str, mode: str, scenario: Scenario, **settings: Any
 ) -> AsyncIterator[ReadingBox]:
     """A box at its defaults, but that it makes no sounds of its own."""
-    service_settings = ServiceSettings(key=KEY, reading=reading)
-    async with Service(service_settings, answers(slow)) as service:
+    async with Service(ServiceSettings(key=KEY, reading=reading), scenario) as service:
         chosen = {"talk__mode": mode, "service__model": MODELS[model], "panel__earcons": False, **settings}
         async with paper_room(service, monkeypatch, **chosen) as room:
             room.daemon.sounds.say = lambda *_, **__: None  # type: ignore[method-assign]

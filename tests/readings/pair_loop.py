@@ -20,12 +20,12 @@ class PairLoop(PaperLoop):
         super().__init__()
         self._served: dict[int, Callable[[], asyncio.BaseProtocol]] = {}
 
-    async def create_server(self, protocol_factory: Any, *args: Any, **more: Any) -> asyncio.Server:  # type: ignore[override]
+    async def create_server(self, protocol_factory: Any, *args: Any, **more: Any) -> asyncio.Server:
         server = await super().create_server(protocol_factory, *args, **more)
         self._served[server.sockets[0].getsockname()[1]] = protocol_factory
         return server
 
-    async def create_connection(self, protocol_factory: Any, host: Any = None, port: Any = None, **more: Any) -> Any:  # type: ignore[override]
+    async def create_connection(self, protocol_factory: Any, host: Any = None, port: Any = None, **more: Any) -> Any:
         near, far = socket.socketpair()
         await self.connect_accepted_socket(self._served[port], far)
         more.pop("happy_eyeballs_delay", None)
