@@ -96,6 +96,8 @@ class PaperRoom:
         self._echo = np.zeros(rooms.frames(ECHO_DELAY_S))
         self.now_s = 0.0
         """Of the room's time."""
+        self.step_s = STEP_S
+        """What the microphone hands over at once while somebody attends to it."""
         self._heard = 0
 
     def _watch(self, event: dict[str, Any]) -> None:
@@ -116,9 +118,9 @@ class PaperRoom:
         """The room sounds like this, to its end, or until something is so; returns whether it is."""
         daemon, at = self.daemon, 0
         while at < sound.size and not until():
-            idle = daemon.machine.state is State.READY and not self.speaker.busy
+            idle = daemon.machine.state in (State.READY, State.ENDING) and not self.speaker.busy
             began_s = self._loop.time()
-            await asyncio.sleep(IDLE_STEP_S if idle else STEP_S)
+            await asyncio.sleep(IDLE_STEP_S if idle else self.step_s)
             count = rooms.frames(self._loop.time() - began_s)
             block = np.zeros(count)
             block[: sound.size - at] = sound[at : at + count]
