@@ -16,6 +16,7 @@
 #                     pulled out of a box fifteen times; ARGS='idle=1 listening=0' for fewer
 #   make bench        what it costs: processor, memory, start-up, latencies
 #   make bench-gate   what the hands-free voice gate hears, by noise and loudness, and what opens it that is no voice
+#   make test-page    the kiosk's screen in Debian's Chromium; its pictures are left in build/page
 #   make soak         half an hour of questions and troubles; ARGS='--minutes 5 --seed 7' for another
 #   make setup        the virtual environment alone, which the others make when it is missing
 #   make clean        removes what set-up made
@@ -42,7 +43,7 @@ BUILD_PACKAGES := debhelper dh-python dpkg-dev python3-venv
 APT_INSTALL_DEB = $(APT_GET) -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold install --reinstall \
 	--allow-downgrades
 
-.PHONY: demo test deb install uninstall check format test-unplug test-system test-vm bench bench-gate soak setup clean packages
+.PHONY: demo test deb install uninstall check format test-unplug test-page test-system test-vm bench bench-gate soak setup clean packages
 .DELETE_ON_ERROR:
 
 demo: $(READY)
@@ -77,6 +78,19 @@ format: $(READY)-dev
 
 test-unplug: $(READY)-test
 	UNPLUG_ROUNDS=6 $(BIN)/python -m pytest tests/system/test_devices.py -k test_gone_and_back $(ARGS)
+
+# Chromium, the fonts that a kiosk has, and axe-core, which judges whether everybody can use the page. Debian's npm brings some
+# hundred packages with it: only where there is none.
+AXE := build/axe/node_modules/axe-core/axe.min.js
+AXE_VERSION := 4.14.1
+test-page: PACKAGES += chromium fonts-smc-manjari $(if $(shell command -v npm),,npm)
+test-page: packages $(READY)-test $(AXE)
+	$(BIN)/python -m pytest -p no:cacheprovider tests/page/browser $(ARGS)
+
+$(AXE): Makefile | packages
+	@mkdir -p build/axe
+	npm install --silent --no-save --no-audit --no-fund --ignore-scripts --prefix build/axe axe-core@$(AXE_VERSION)
+	@touch $@
 
 # systemd-nspawn is for root alone: with sudo, or every test is skipped and says so. Trees of Debian are kept in VOICE_APPLIANCE_CACHE.
 test-system: PACKAGES += mmdebstrap systemd-container

@@ -25,6 +25,9 @@ TYPES: Final = {
     ".webp": "image/webp",
 }
 
+PALE: Final = 0.3
+"""Share of white in the light's colours: a screen's pure blue has a contrast of 2:1 on the dark ground, so 3.5:1."""
+
 LOGO_PATH: Final = "/logo"
 
 LARGEST_LOGO_BYTES: Final = 1_048_576
@@ -43,7 +46,8 @@ class File:
 def files(logo: str) -> dict[str, File]:
     """By path, everything that a browser may fetch. Raises ConfigurationError if ``logo`` cannot be used."""
     served = {"/": "index.html", "/page.css": "page.css", "/page.js": "page.js"}
-    found = {}
+    # Browsers ask for it unbidden, and complain where there is none.
+    found = {"/favicon.ico": File(b"", "image/x-icon")}
     for path, name in served.items():
         with open(os.path.join(FOLDER, name), "rb") as file:
             found[path] = File(file.read(), TYPES[os.path.splitext(name)[1]])
@@ -109,7 +113,7 @@ def light(pattern: Pattern) -> dict[str, Any]:
     levels = [pattern.brightness(at_s + 1e-6) ** 0.5 for at_s in times_s]
     shares = [at_s / period_s if period_s else 0.0 for at_s in times_s]
     return {
-        "colour": [round(255 * part) for part in pattern.colour],
+        "colour": [round(255 * (PALE + (1 - PALE) * part)) for part in pattern.colour],
         "period_ms": round(1000 * period_s),
         "repeats": not isinstance(pattern.value.dimmed, FadeOut | OneFlash),
         "fades": fades,

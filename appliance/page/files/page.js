@@ -29,7 +29,9 @@ function element(name, text, lang) {
 // A paragraph for each of the page's languages.
 function paragraphs(name, className) {
   return hello.languages.map((language) => {
-    const made = element("p", hello.words[name][language].replace("{phone}", hello.phone), language);
+    // A number is not broken over two lines.
+    const text = hello.words[name][language].replace("{phone}", hello.phone.replaceAll(" ", "\u00a0"));
+    const made = element("p", text, language);
     if (className) made.className = className;
     return made;
   });
@@ -117,6 +119,7 @@ function state(event) {
   draw(event.light);
   if (name.startsWith("fault_")) fault(name, "call");
   else words(name);
+  fit();
 }
 
 // The box, or its page's server, is not there: nothing of it is known, and what is still being said ends.
@@ -248,6 +251,8 @@ function remove(key, kept) {
 function fit() {
   const said = at("said");
   const newest = said.lastElementChild;
+  // Half a line says nothing.
+  said.classList.toggle("cramped", said.clientHeight < 1.5 * parseFloat(getComputedStyle(said).fontSize));
   if (!newest) return;
   for (const step of FIT_STEPS) {
     newest.style.fontSize = `${step}em`;

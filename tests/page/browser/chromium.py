@@ -51,8 +51,9 @@ class Tab:
         """Take what the browser says, until it goes."""
         async for message in self._connection:
             said = json.loads(message)
-            if (number := said.get("id")) in self._waiting:
-                self._waiting.pop(number).set_result(said)
+            # Who asked may have given up meanwhile.
+            if (number := said.get("id")) in self._waiting and not (asker := self._waiting.pop(number)).done():
+                asker.set_result(said)
             match said:
                 case {"method": "Log.entryAdded", "params": {"entry": {"text": text, "level": "error"}}}:
                     self.complaints.append(text)
