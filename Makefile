@@ -5,6 +5,7 @@
 #
 #   make deb          the Debian package, in dist/
 #   make install      that package on this machine
+#   make install-kiosk  the screen of a kiosk, on this machine (hardware/kiosk.md); make uninstall-kiosk takes it away
 #   make uninstall    keeps configuration and key unless PURGE=1
 #
 #   make check        format, lint, types, import contracts
@@ -43,7 +44,7 @@ BUILD_PACKAGES := debhelper dh-python dpkg-dev python3-venv
 APT_INSTALL_DEB = $(APT_GET) -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold install --reinstall \
 	--allow-downgrades
 
-.PHONY: demo test deb install uninstall check format test-unplug test-page test-system test-vm bench bench-gate soak setup clean packages
+.PHONY: demo test deb install install-kiosk uninstall uninstall-kiosk check format test-unplug test-page test-system test-vm bench bench-gate soak setup clean packages
 .DELETE_ON_ERROR:
 
 demo: $(READY)
@@ -61,6 +62,15 @@ deb:
 
 install: deb
 	$(APT_INSTALL_DEB) ./$$(ls -t dist/voice-appliance_*_all.deb | head -1)
+
+# The kiosk's screen. cog draws without a desktop and takes 200 MB; where Debian has none for this machine, Chromium in cage, 400 MB.
+KIOSK_FONTS := fonts-smc-manjari
+install-kiosk:
+	@$(MAKE) --no-print-directory packages PACKAGES='$(KIOSK_FONTS) $(if $(shell apt-cache show cog 2>/dev/null),cog,cage wlr-randr chromium)'
+	@$(if $(filter 0,$(shell id -u)),,sudo )systemd/kiosk/install
+
+uninstall-kiosk:
+	@$(if $(filter 0,$(shell id -u)),,sudo )systemd/kiosk/install remove
 
 uninstall:
 	@if dpkg-query --show voice-appliance >/dev/null 2>&1; then $(APT_GET) $(if $(PURGE),purge,remove) voice-appliance; \
