@@ -57,7 +57,7 @@ async def test_the_screen_shows_what_is_heard(tab: Tab, card: VirtualCard, tmp_p
         keep("listening", await tab.screenshot())
         await asking
         # Not before it is heard; then all of it.
-        await tab.until("document.querySelector('#said .box')")
+        await tab.until("document.querySelector('#said .box') !== null")
         assert daemon.turns.figures.audible_s is not None
         assert time.monotonic() >= daemon.turns.figures.audible_s
         await tab.until("document.getElementById('state').dataset.name === 'speaking'")
