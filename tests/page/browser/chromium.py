@@ -128,7 +128,6 @@ async def browser() -> AsyncIterator[Tab]:
         "about:blank",
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.DEVNULL,
-        start_new_session=True,
     )
     try:
         port = await _port(Path(profile, "DevToolsActivePort"))

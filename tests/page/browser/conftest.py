@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from tests.priority import as_the_unit
 from tests.system.conftest import card, quiet_room
 
 from .chromium import Tab, browser
@@ -59,5 +60,12 @@ def axe() -> Axe:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def tab() -> AsyncIterator[Tab]:
-    async with browser() as tab:
-        yield tab
+    # Before whatever else this machine does, as on a kiosk nothing else is done.
+    with as_the_unit():
+        async with browser() as tab:
+            yield tab
+
+
+@pytest.fixture
+def timed() -> None:
+    """For a test that measures time: it is run again if this machine itself stood still (``tests/witness.py``)."""

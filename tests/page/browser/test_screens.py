@@ -252,6 +252,7 @@ async def test_the_button_on_the_screen_works_by_finger_and_by_key(
 # ------------------------------------------------------------ how fast
 
 
+@pytest.mark.usefixtures("timed")
 async def test_the_first_state_is_there_at_once(tab: Tab, served: Page) -> None:
     script = (await tab.tell("Page.addScriptToEvaluateOnNewDocument", source=OBSERVER))["identifier"]
     took_s = []
@@ -266,6 +267,7 @@ async def test_the_first_state_is_there_at_once(tab: Tab, served: Page) -> None:
     assert statistics.median(took_s) <= FIRST_STATE_S
 
 
+@pytest.mark.usefixtures("timed")
 async def test_a_line_of_the_daemon_is_drawn_at_once(tab: Tab, served: Page, control: ControlServer) -> None:
     await opened(tab, served)
     await tab.value(OBSERVER)
