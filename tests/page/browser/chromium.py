@@ -96,6 +96,10 @@ class Tab:
     async def open(self, address: str) -> None:
         """Go there. A fragment alone would not load anew."""
         await self.tell("Page.navigate", url="about:blank")
+        await self.until("location.href === 'about:blank' && document.readyState === 'complete'")
+        # What the page before has said, whose server has gone.
+        self.complaints.clear()
+        self.requested.clear()
         await self.tell("Page.navigate", url=address)
 
     async def size(self, width: int, height: int, scale: float = 1.0) -> None:

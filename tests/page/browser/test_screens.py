@@ -169,7 +169,6 @@ async def test_markup_is_text(tab: Tab, served: Page, control: ControlServer) ->
 
 
 async def test_it_asks_nobody_else_for_anything(tab: Tab, served: Page) -> None:
-    tab.requested.clear()
     await opened(tab, served)
     asked = [url for url in tab.requested if not url.startswith("about:")]
     assert {url.partition("://")[2].partition("/")[0] for url in asked} == {f"127.0.0.1:{served.port}"}
