@@ -86,6 +86,7 @@ def hello(config: Config) -> dict[str, Any]:
     # What ready asks for depends on how one talks with this box.
     known["ready"] = known["ready_dark"] = known[f"ready_{config.talk.mode}"]
     known["call"] = known["call_number" if page.phone else "call_somebody"]
+    switched = config.panel.leds.kind in ("led", "three")
     words = {name: {language: text[language] for language in languages} for name, text in known.items()}
     return {
         "event": "hello",
@@ -96,26 +97,27 @@ def hello(config: Config) -> dict[str, Any]:
         "keep_s": page.keep_s,
         "touch": page.touch,
         "words": words,
-        "lights": {pattern.name.lower(): light(pattern) for pattern in Pattern},
+        "lights": {pattern.name.lower(): light(pattern, switched=switched) for pattern in Pattern},
     }
 
 
-def light(pattern: Pattern) -> dict[str, Any]:
-    """One pattern of the light, as an LED shows it that can be dimmed.
+def light(pattern: Pattern, *, switched: bool = False) -> dict[str, Any]:
+    """One pattern of the light, as an LED shows it that is dimmed, or one that can only be ``switched``.
 
     ``colour``: red, green, blue, 0 to 255. ``period_ms``: of one cycle; 0: it is steady. ``repeats``: for ever.
     ``frames``: pairs of a share of the cycle and the brightness from there on, as the eye sees it, 0 to 1; ``fades``:
     the brightness goes over from one to the next, or else jumps.
     """
-    period_s, times_s, fades = _cycle(pattern.value.dimmed)
+    wave = pattern.value.switched if switched else pattern.value.dimmed
+    period_s, times_s, fades = _cycle(wave)
     # The square root undoes lights.py's square: a screen's values are what the eye sees, an LED's duty cycle is not.
     # A microsecond later: at the very edge of a flash, rounding decides.
-    levels = [pattern.brightness(at_s + 1e-6) ** 0.5 for at_s in times_s]
+    levels = [wave.level(at_s + 1e-6) ** 0.5 for at_s in times_s]
     shares = [at_s / period_s if period_s else 0.0 for at_s in times_s]
     return {
         "colour": [round(255 * (PALE + (1 - PALE) * part)) for part in pattern.colour],
         "period_ms": round(1000 * period_s),
-        "repeats": not isinstance(pattern.value.dimmed, FadeOut | OneFlash),
+        "repeats": not isinstance(wave, FadeOut | OneFlash),
         "fades": fades,
         "frames": [[round(share, 6), round(level, 3)] for share, level in zip(shares, levels, strict=True)],
     }

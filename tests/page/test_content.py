@@ -65,9 +65,10 @@ def test_hello_tells_a_browser_no_secret() -> None:
     assert "swaram" not in text and "wss:" not in text and "sock" not in text
 
 
+@pytest.mark.parametrize("switched", [False, True], ids=["dimmed", "switched"])
 @pytest.mark.parametrize("pattern", Pattern, ids=lambda pattern: pattern.name.lower())
-def test_the_light_is_drawn_as_it_is(pattern: Pattern) -> None:
-    drawn = content.light(pattern)
+def test_the_light_is_drawn_as_it_is(pattern: Pattern, switched: bool) -> None:
+    drawn = content.light(pattern, switched=switched)
     frames, period_s = drawn["frames"], drawn["period_ms"] / 1000
     assert frames[0][0] == 0 and all(0 <= share < 1 and 0 <= level <= 1 for share, level in frames)
     # A prime number of looks: none is at the very edge of a flash.
@@ -81,12 +82,15 @@ def test_the_light_is_drawn_as_it_is(pattern: Pattern) -> None:
             level += (after[1] - level) * (share - frames[before][0]) / width
         # A fade that begins anew is drawn with one short slope where the light jumps.
         if not (drawn["fades"] and before + 1 == len(frames)):
-            assert level == pytest.approx(pattern.brightness(share * period_s) ** 0.5, abs=0.03)
+            at_s = share * period_s
+            seen = float(pattern.is_lit(at_s)) if switched else pattern.brightness(at_s) ** 0.5
+            assert level == pytest.approx(seen, abs=0.03)
 
 
+@pytest.mark.parametrize("switched", [False, True], ids=["dimmed", "switched"])
 @pytest.mark.parametrize("pattern", Pattern, ids=lambda pattern: pattern.name.lower())
-def test_nothing_flashes_faster_than_two_and_a_half_times_a_second(pattern: Pattern) -> None:
-    drawn = content.light(pattern)
+def test_nothing_flashes_faster_than_two_and_a_half_times_a_second(pattern: Pattern, switched: bool) -> None:
+    drawn = content.light(pattern, switched=switched)
     if drawn["period_ms"] == 0 or drawn["fades"]:
         return
     lit_s = [share * drawn["period_ms"] / 1000 for share, level in drawn["frames"] if level > 0.5]
