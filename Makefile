@@ -5,6 +5,7 @@
 #
 #   make deb          the Debian package, in dist/
 #   make install      that package on this machine
+#   make install-kiosk  the screen of a kiosk, on this machine (hardware/kiosk.md); make uninstall-kiosk takes it away
 #   make uninstall    keeps configuration and key unless PURGE=1
 #
 #   make check        format, lint, types, import contracts
@@ -16,6 +17,7 @@
 #                     pulled out of a box fifteen times; ARGS='idle=1 listening=0' for fewer
 #   make bench        what it costs: processor, memory, start-up, latencies
 #   make bench-gate   what the hands-free voice gate hears, by noise and loudness, and what opens it that is no voice
+#   make test-page    the kiosk's screen in Debian's Chromium; its pictures are left in build/page
 #   make soak         half an hour of questions and troubles; ARGS='--minutes 5 --seed 7' for another
 #   make readings     a whole box against all that the service's page leaves open, each two together, then 10 000 turns at random
 #   make setup        the virtual environment alone, which the others make when it is missing
@@ -43,7 +45,7 @@ BUILD_PACKAGES := debhelper dh-python dpkg-dev python3-venv
 APT_INSTALL_DEB = $(APT_GET) -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold install --reinstall \
 	--allow-downgrades
 
-.PHONY: demo test deb install uninstall check format test-unplug test-system test-vm bench bench-gate soak readings setup clean packages
+.PHONY: demo test deb install install-kiosk uninstall uninstall-kiosk check format test-unplug test-page test-system test-vm bench bench-gate soak readings setup clean packages
 .DELETE_ON_ERROR:
 
 demo: $(READY)
@@ -62,6 +64,15 @@ deb:
 install: deb
 	$(APT_INSTALL_DEB) ./$$(ls -t dist/voice-appliance_*_all.deb | head -1)
 
+# The kiosk's screen. cog draws without a desktop and takes 200 MB; where Debian has none for this machine, Chromium in cage, 400 MB.
+KIOSK_FONTS := fonts-smc-manjari
+install-kiosk:
+	@$(MAKE) --no-print-directory packages PACKAGES='$(KIOSK_FONTS) $(if $(shell apt-cache show cog 2>/dev/null),cog,cage wlr-randr chromium)'
+	@$(if $(filter 0,$(shell id -u)),,sudo )systemd/kiosk/install
+
+uninstall-kiosk:
+	@$(if $(filter 0,$(shell id -u)),,sudo )systemd/kiosk/install remove
+
 uninstall:
 	@if dpkg-query --show voice-appliance >/dev/null 2>&1; then $(APT_GET) $(if $(PURGE),purge,remove) voice-appliance; \
 	else echo "voice-appliance is not installed"; fi
@@ -78,6 +89,19 @@ format: $(READY)-dev
 
 test-unplug: $(READY)-test
 	UNPLUG_ROUNDS=6 $(BIN)/python -m pytest tests/system/test_devices.py -k test_gone_and_back $(ARGS)
+
+# Chromium, the fonts that a kiosk has, and axe-core, which judges whether everybody can use the page. Debian's npm brings some
+# hundred packages with it: only where there is none.
+AXE := build/axe/node_modules/axe-core/axe.min.js
+AXE_VERSION := 4.14.1
+test-page: PACKAGES += chromium fonts-smc-manjari $(if $(shell command -v npm),,npm)
+test-page: packages $(READY)-test $(AXE)
+	$(BIN)/python -m pytest -p no:cacheprovider tests/page/browser $(ARGS)
+
+$(AXE): Makefile | packages
+	@mkdir -p build/axe
+	npm install --silent --no-save --no-audit --no-fund --ignore-scripts --prefix build/axe axe-core@$(AXE_VERSION)
+	@touch $@
 
 # systemd-nspawn is for root alone: with sudo, or every test is skipped and says so. Trees of Debian are kept in VOICE_APPLIANCE_CACHE.
 test-system: PACKAGES += mmdebstrap systemd-container

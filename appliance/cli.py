@@ -32,6 +32,7 @@ COMMANDS = {
     "clips": "what the box says when a press leads to nothing: list, play, render",
     "config": "check the configuration, or show what is in force",
     "provision": "take over key and configuration from the boot partition (systemd does it)",
+    "page": "the kiosk's screen: serves it to browsers on this machine",
     "ctl": "watch and drive a running daemon",
 }
 """The commands, each a module of the same name, in the order of the help."""

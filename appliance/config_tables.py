@@ -191,6 +191,19 @@ class ControlSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class PageSettings:
+    """Table ``[page]``."""
+
+    enabled: bool
+    title: str
+    phone: str
+    logo: str
+    language: str
+    keep_s: float
+    touch: bool
+
+
+@dataclass(frozen=True, slots=True)
 class LimitSettings:
     """Table ``[limits]``."""
 
@@ -235,6 +248,7 @@ class Config:
     panel: PanelSettings
     tools: ToolSettings
     control: ControlSettings
+    page: PageSettings
     limits: LimitSettings
     transcripts: TranscriptSettings
     box: BoxSettings

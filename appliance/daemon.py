@@ -30,11 +30,12 @@ from appliance.audio.speaker import Speaker, SpeakerEvent, SpeakerLost, SpeakerO
 from appliance.audio.uplink import Uplink
 from appliance.audio.utterance import Utterance
 from appliance.buttons import Buttons, ButtonTimes
+from appliance.captions import Captions
 from appliance.config import Config
 from appliance.edge import credentials, tools, wall_clock
 from appliance.edge.card_file import CardFile
+from appliance.edge.control import LEVEL, ControlServer
 from appliance.edge.control import SOURCE as CONTROL_SOCKET
-from appliance.edge.control import ControlServer
 from appliance.edge.keys import Keys
 from appliance.edge.link import Entered, Link, LinkEvent
 from appliance.edge.panel import Panel
@@ -47,6 +48,7 @@ from appliance.hands_free import BATCH_FRAMES, HandsFree
 from appliance.history import History
 from appliance.kinds import Kind, entry
 from appliance.ledger import DAY_S, Ledger
+from appliance.meter import Meter
 from appliance.part_settings import link_settings, restraint_settings, retry_times, session_settings, turn_settings
 from appliance.parts import Parts, Times
 from appliance.realtime.events import Dialect
@@ -154,12 +156,14 @@ class Daemon:
             self.tools,
             self.ledger,
             self.sounds,
+            Captions(self._publish),
         )
         self.turns = Turns(parts, times, self._publish)
         self.turns.on_change = self._show
         self.hands_free = self._hands_free(parts) if talk.mode == "open" else None
         """None where a press is needed."""
-        self.microphone.on_audio = (self.hands_free or self.turns).heard_block
+        self._meter = Meter(parts, self._publish, lambda: self.control.is_wanted(LEVEL))
+        self.microphone.on_audio = self._heard_block
         self.reports = Reports(parts, self.turns, self._publish)
         self.buttons = Buttons(ButtonTimes(talk.debounce_ms / 1000, talk.press_min_ms / 1000, talk.max_hold_s), self)
         self.panel = Panel(config.panel, self.buttons.edge)
@@ -357,6 +361,10 @@ class Daemon:
         self._show()
 
     # ------------------------------------------------------------ what the parts report
+
+    def _heard_block(self) -> None:
+        (self.hands_free or self.turns).heard_block()
+        self._meter.heard_block()
 
     def _next_audio(self) -> bytes | None:
         return self.turns.next_audio()

@@ -9,6 +9,7 @@ from appliance.audio.player import Player
 from appliance.audio.speaker import Speaker
 from appliance.audio.uplink import Uplink
 from appliance.audio.utterance import Utterance
+from appliance.captions import Captions
 from appliance.edge.link import Link
 from appliance.edge.tools import Tools
 from appliance.ledger import Ledger
@@ -43,3 +44,4 @@ class Parts:
     tools: Tools
     ledger: Ledger
     sounds: Sounds
+    captions: Captions

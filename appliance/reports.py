@@ -115,10 +115,10 @@ class Reports:
                 self._turns.happens(v.ReplyAudio(response_id, is_silent(pcm)))
             case rt.ReplyText(response_id, text):
                 ledger.box_said(response_id, text)
-                self._publish({"event": "caption", "side": "box", "text": text})
+                self._parts.captions.box_said(response_id, text)
             case rt.CallerText(text, turn):
                 ledger.person_said(text, turn)
-                self._publish({"event": "caption", "side": "person", "text": text})
+                self._parts.captions.person_said(text)
             case rt.ToolCalled(response_id, call):
                 tool_call = v.ToolCall(call.call_id, call.name, call.arguments)
                 self._turns.happens(v.ToolCalled(response_id, tool_call))
@@ -197,8 +197,10 @@ class Reports:
             case spk.ReplyAudible(response_id, written_s, at_s):
                 if self._parts.ledger.figures.audible_s is None:
                     self._parts.ledger.figures.written_s, self._parts.ledger.figures.audible_s = written_s, at_s
+                self._parts.captions.audible(response_id, at_s)
                 self._turns.happens(v.ReplyAudible(response_id))
             case spk.ReplyDrained(response_id, at_s):
+                self._parts.captions.drained(response_id, at_s)
                 asyncio.get_running_loop().call_at(at_s, self._turns.happens, v.ReplyDrained(response_id))
             case ReplyTruncated():
                 line = "a reply is longer than speaker.reply_buffer_s: the rest of it is dropped"

@@ -31,6 +31,13 @@ LIVE: Final = (
     "box.name",
     "limits.audio_s_per_hour",
     "log.level",
+    "page.enabled",
+    "page.keep_s",
+    "page.language",
+    "page.logo",
+    "page.phone",
+    "page.title",
+    "page.touch",
     "panel.earcons",
     "panel.idle_glow",
     "speaker.volume",
@@ -39,8 +46,8 @@ LIVE: Final = (
     "transcripts.keep",
     "transcripts.max_bytes",
 )
-"""Settings that are looked at each time they are needed: a running box takes them without losing its connection. All
-others are built into a part, and a part is not rebuilt under its neighbours."""
+"""Settings that are looked at each time they are needed: a running box takes them without losing its connection. Those
+of the page are another process's. All others are built into a part, and a part is not rebuilt under its neighbours."""
 
 SOCKET_S: Final = 1.0
 """A control socket listens in some 10 ms; a box whose socket cannot be made is ready without it."""

@@ -145,6 +145,7 @@ class Turns:
             if timer is not None:
                 timer.cancel()
         self._parts.sounds.close()
+        self._parts.captions.close()
         self._abort_tools()
 
     def _now_s(self) -> float:
@@ -265,6 +266,7 @@ class Turns:
     def _open_turn(self, number: int, session: rt.Session | None) -> None:
         if number != self.figures.number:
             self._parts.ledger.open_turn(number, self._now_s())
+            self._parts.captions.begin_turn(number)
             self._underruns = self._parts.player.underruns
         # A late piece of an old reply never comes so far: the session drops it.
         self._parts.player.forget_ids()
@@ -292,6 +294,7 @@ class Turns:
             session.end_turn()
         for response_id in figures.heard.response_ids:
             figures.heard.played(response_id, parts.speaker.heard_s(response_id))
+        parts.captions.end_turn(figures.heard)
         figures.said_s = figures.said_s or parts.utterance.duration_s
         figures.underruns = parts.player.underruns - self._underruns
         self.ended += 1

@@ -55,9 +55,9 @@ class Display:
             case {"event": "state", "state": state, "link": link, "light": light}:
                 self._state = {"state": state, "link": link}
                 self.line(f"{state:<10} light: {light.replace('_', ' '):<18} link: {link}")
-            case {"event": "caption", "side": side, "text": text}:
-                # A reply's text comes in pieces; it is shown once, when its turn has ended.
-                self._said[side] = self._said.get(side, "") + text
+            case {"event": "caption", "side": side, "until_s": float(), "text": text}:
+                # The pieces of a reply are not shown: all of it is told once more, when its turn has ended.
+                self._said[side] = f"{self._said.get(side, '')} {text}".strip()
             case {"event": "turn"}:
                 self._turn(event)
 

@@ -18,13 +18,16 @@ each is answered by one line, in order::
     {"command": "hang-up"}                    {"ok": true}      the session ends, unless somebody is talking
     {"command": "watch"}                      {"ok": true, "status": {…}}, then events for as long as the client reads
     {"command": "watch", "captions": true}    the same with both transcripts, where ``control.captions`` allows it
+    {"command": "watch", "levels": true}      the same with the microphone's level, ten times a second while it listens
     anything else                             {"ok": false, "error": "one line for a person"}
 
 Every event has ``event``, its kind, and ``time_s``, monotonic seconds::
 
     {"event": "state", "time_s": 81.204, "state": "listening", "link": "connecting", "light": "listening"}
     {"event": "turn", "time_s": 90.115, "turn": 3, "outcome": "answered", …}
-    {"event": "caption", "time_s": 86.318, "side": "box", "text": "…"}
+    {"event": "caption", "time_s": 86.318, "side": "box", "turn": 3, "response": "…", "from_s": 86.318,
+     "until_s": null, "text": "…"}            captions.py says what adds up to what, and when it is told
+    {"event": "level", "time_s": 82.104, "dbfs": -31.5}
 
 A client that does not watch and asks nothing for ``IDLE_S`` is dropped; where there are ``MOST_CLIENTS``, the one that
 has asked nothing for longest makes room for the next, so that nobody can lock others out by doing nothing.
@@ -58,6 +61,9 @@ SOURCE: Final = "control socket"
 
 CAPTION: Final = "caption"
 """The kind of event that holds what was said: only for watchers that asked, and only if the owner allows it."""
+
+LEVEL: Final = "level"
+"""The kind of event that holds how loud the microphone is: only for watchers that asked."""
 
 LONGEST_REQUEST_BYTES: Final = 4096
 """Fifty times the longest request there is."""
@@ -123,8 +129,8 @@ class ControlServer:
         self._handler = handler
         self._heard_s: dict[asyncio.StreamWriter, float] = {}
         """Every client, and when it came or last asked."""
-        self._watchers: dict[asyncio.StreamWriter, bool] = {}
-        """Those who watch; True: with captions."""
+        self._watchers: dict[asyncio.StreamWriter, frozenset[str]] = {}
+        """Those who watch, and the kinds of event that they get because they asked."""
         self.listening = asyncio.Event()
         """Set while clients can connect."""
         self._actions: dict[str, Callable[[], None]] = {
@@ -141,8 +147,9 @@ class ControlServer:
 
     def publish(self, event: Mapping[str, Any]) -> None:
         """Tell everybody who watches. ``event`` holds JSON values and the kind as ``event``; ``time_s`` is added."""
-        is_caption = event["event"] == CAPTION
-        watchers = [writer for writer, captions in self._watchers.items() if captions or not is_caption]
+        kind = event["event"]
+        to_all = kind not in (CAPTION, LEVEL)
+        watchers = [writer for writer, asked in self._watchers.items() if to_all or kind in asked]
         if not watchers:
             return
         line = _line({"event": event["event"], "time_s": round(time.monotonic(), 3), **event})
@@ -152,6 +159,10 @@ class ControlServer:
                 log.info("control socket: a client that watches does not read; it is dropped")
                 del self._watchers[writer]
                 writer.transport.abort()
+
+    def is_wanted(self, kind: str) -> bool:
+        """Somebody who watches has asked for events of that kind."""
+        return any(kind in asked for asked in self._watchers.values())
 
     async def run(self) -> None:
         """Serve until cancelled, then remove the socket. Raises UnavailableError if another daemon listens there.
@@ -267,7 +278,8 @@ class ControlServer:
                 return self._set_volume(request.get("percent"))
             if command == "record":
                 return self._record(request.get("on"))
-            return self._carry_out(command, request.get("captions") is True, writer)
+            asked = {CAPTION: request.get("captions"), LEVEL: request.get("levels")}
+            return self._carry_out(command, frozenset(kind for kind in asked if asked[kind] is True), writer)
         except ApplianceError as error:
             return _refusal(str(error))
         except Exception:
@@ -287,19 +299,19 @@ class ControlServer:
         self._handler.record(wanted)
         return _line({"ok": True})
 
-    def _carry_out(self, command: str, captions: bool, writer: asyncio.StreamWriter) -> bytes:
+    def _carry_out(self, command: str, asked: frozenset[str], writer: asyncio.StreamWriter) -> bytes:
         match command:
             case "status":
                 return _line({"ok": True, "status": self._handler.status()})
             case "history":
                 return _line({"ok": True, "history": self._handler.history()})
             case "watch":
-                if captions and not self._captions:
+                if CAPTION in asked and not self._captions:
                     return _refusal("captions are off; control.captions = true in the configuration allows them")
                 if writer not in self._watchers and len(self._watchers) >= MOST_WATCHERS:
                     return _refusal(f"{MOST_WATCHERS} clients watch already")
                 answer = _line({"ok": True, "status": self._handler.status()})
-                self._watchers[writer] = captions
+                self._watchers[writer] = asked
                 return answer
         action = self._actions.get(command)
         if action is None:

@@ -329,6 +329,23 @@ async def test_captions_only_for_who_asks(path: Path) -> None:
             assert following is not None and following["event"] == "state"
 
 
+async def test_levels_only_for_who_asks(path: Path) -> None:
+    async with serving(path, Box()) as server, connected(path) as metering, connected(path) as watching:
+        assert not server.is_wanted("level")
+        await metering.ask({"command": "watch", "levels": True})
+        await watching.ask({"command": "watch"})
+        assert server.is_wanted("level") and not server.is_wanted("caption")
+        server.publish({"event": "level", "dbfs": -20.5})
+        server.publish({"event": "state", "state": "ready"})
+        level, state = await metering.line(), await watching.line()
+        assert level is not None and (level["event"], level["dbfs"]) == ("level", -20.5)
+        assert state is not None and state["event"] == "state"
+        # A line that is too long ends it.
+        metering.writer.write(b"x" * 10_000)
+        await metering.gone()
+        assert not server.is_wanted("level")
+
+
 async def test_captions_only_if_the_owner_allows_them(path: Path) -> None:
     async with serving(path, Box(), captions=False) as server, connected(path) as client:
         refusal = await client.ask({"command": "watch", "captions": True})
