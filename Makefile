@@ -38,7 +38,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 	--only-binary=numpy,pyaudio,systemd-python,evdev --editable
 
 # What makes the package: no compiler. And what installs it: a configuration that somebody edited is kept without a question.
-BUILD_PACKAGES := debhelper dh-python dpkg-dev python3-venv
+BUILD_PACKAGES := debhelper dh-python dpkg-dev git python3-venv
 APT_INSTALL_DEB = $(APT_GET) -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold install --reinstall \
 	--allow-downgrades
 

@@ -17,7 +17,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from appliance import logs
+from appliance import __version__, logs
 from appliance.errors import ApplianceError, UsageError
 
 COMMANDS = {
@@ -54,16 +54,6 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{message} (see {self.prog} --help)")
-
-
-class _Version(argparse.Action):
-    """Prints the version of the installed package; reading it takes longer than all of argparse, so only when asked."""
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
-        from importlib.metadata import version
-
-        print(f"voice-appliance {version('voice-appliance')}")
-        parser.exit()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -107,7 +97,9 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         parents=[common],
     )
-    top.add_argument("--version", action=_Version, nargs=0, help="show the version and end")
+    top.add_argument(
+        "--version", action="version", version=f"voice-appliance {__version__}", help="show the version and end"
+    )
     top.add_argument("command", metavar="COMMAND", nargs="?", help=argparse.SUPPRESS, choices=list(COMMANDS))
     top.add_argument("rest", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     args = top.parse_args(arguments, argparse.Namespace(config=None, debug=False))
