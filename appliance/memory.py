@@ -9,7 +9,7 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator
 
-from appliance import last_good
+from appliance import boot_files, durable, last_good
 from appliance.config import Config
 from appliance.daemon import Daemon
 from appliance.edge import wall_clock
@@ -36,7 +36,7 @@ class Memory:
 
     def attach(self, daemon: Daemon) -> None:
         """``daemon`` is the box now."""
-        daemon.face.setup_problems = self._loaded.problems
+        daemon.face.setup_problems = (*self._loaded.problems, *boot_files.refused())
         daemon.listeners.append(self._recorder.happened)
         daemon.recall = self._recorder.as_data
 
@@ -55,7 +55,7 @@ class Memory:
             await asyncio.to_thread(last_good.keep, self._loaded, self._folder)
         except OSError as error:
             line = "the last good configuration is not kept: %s: %s"
-            log.error(line, self._folder, error.strerror, extra=entry(Kind.NOT_KEPT))
+            log.error(line, self._folder, durable.reason(error), extra=entry(Kind.NOT_KEPT))
 
     @contextlib.asynccontextmanager
     async def recording(self) -> AsyncIterator[None]:

@@ -204,7 +204,9 @@ def _readable(message: dict[str, Any]) -> Iterator[str]:
             # Last and alone on its line: what follows Malayalam on a line stands wherever the terminal puts it.
             yield _value(text)
     elif "status" in message:
-        yield from (f"{key:24}{_value(value)}" for key, value in _flat(message["status"]))
+        rows = list(_flat(message["status"]))
+        width = max(len(key) for key, _ in rows) + 2
+        yield from (f"{key:{width}}{_value(value)}" for key, value in rows)
     else:
         yield "done"
 

@@ -41,7 +41,6 @@ class JournalHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Send one entry. A journal that does not answer costs the line, never more."""
         try:
-            name = record.name.removeprefix("appliance.")
             fields: dict[str, object] = {**self._around()}
             message_id = None
             kind = getattr(record, ATTRIBUTE, None)
@@ -51,7 +50,7 @@ class JournalHandler(logging.Handler):
             if record.exc_info:
                 fields["TRACEBACK"] = logging.Formatter().formatException(record.exc_info)
             self._send(
-                f"{name}: {one_line(record.getMessage(), None)}",
+                one_line(record.getMessage(), None),
                 MESSAGE_ID=message_id,
                 CODE_FILE=record.pathname,
                 CODE_LINE=record.lineno,

@@ -601,3 +601,16 @@ async def test_ctl_does_not_wait_for_ever_for_a_hung_daemon(path: Path, monkeypa
         hung.listen()
         with pytest.raises(UnavailableError, match="does not answer"):
             await run_ctl(path, "status")
+
+
+async def test_ctl_status_keeps_a_column_between_names_and_values(
+    path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box = Box()
+    monkeypatch.setattr(box, "status", lambda: {"last_turn": {"first_delta_to_audible_s": 0.25}, "state": "ready"})
+    async with serving(path, box):
+        assert await run_ctl(path, "status") == 0
+    assert [line.split() for line in capsys.readouterr().out.splitlines()] == [
+        ["last_turn.first_delta_to_audible_s", "0.25"],
+        ["state", "ready"],
+    ]
