@@ -45,7 +45,7 @@ from appliance.habits_file import HabitsFile
 from appliance.hands_free import BATCH_FRAMES, HandsFree
 from appliance.history import History
 from appliance.kinds import Kind, entry
-from appliance.ledger import DAY_S, Ledger
+from appliance.ledger import Ledger
 from appliance.part_settings import link_settings, restraint_settings, retry_times, session_settings, turn_settings
 from appliance.parts import Parts, Times
 from appliance.realtime.events import Dialect
@@ -180,7 +180,6 @@ class Daemon:
                 parts = (self.control, self.keys, self.speaker, self.microphone, self.link)
                 light = group.create_task(self.panel.run(), name="panel")
                 tasks = [group.create_task(part.run(), name=type(part).__name__) for part in parts]
-                tasks.append(group.create_task(self._count_days(), name="days"))
                 tasks.append(group.create_task(self._prepare(), name="prepare"))
                 if self.config.panel.clips_dir:
                     # In a thread: a Pi needs a tenth of a second for each.
@@ -233,11 +232,6 @@ class Daemon:
         """Not before a press would be heard: the start itself has no time to spare."""
         await self.until(lambda: self.ready, None)
         await self.link.prepare()
-
-    async def _count_days(self) -> None:
-        while True:
-            await asyncio.sleep(DAY_S)
-            self.ledger.day_is_over(asyncio.get_running_loop().time())
 
     async def _wind_down(self) -> None:
         self.face.stopping = True
