@@ -44,6 +44,7 @@ from appliance.face import Face
 from appliance.habits_file import HabitsFile
 from appliance.hands_free import BATCH_FRAMES, HandsFree
 from appliance.history import History
+from appliance.identification import Identification
 from appliance.kinds import Kind, entry
 from appliance.ledger import Ledger
 from appliance.part_settings import link_settings, restraint_settings, retry_times, session_settings, turn_settings
@@ -162,6 +163,7 @@ class Daemon:
             hands_free=self.hands_free,
         )
         self.turns.on_dead_microphone = self.face.flash_microphone
+        self.identification = Identification(self._show_identified, self._sound_identified)
         self.control = ControlServer(config.control.socket_path, self, captions=config.control.captions)
         self._stop = asyncio.Event()
         self._changed = asyncio.Event()
@@ -197,6 +199,7 @@ class Daemon:
             self.turns.close()
             self.wire_record.close()
             self.buttons.close()
+            self.identification.close()
             self.face.close()
             self.panel.close()
 
@@ -431,6 +434,19 @@ class Daemon:
             raise UnavailableError(f"no speaker: {self.face.speaker_fault or 'it is being opened'}")
         for sound in Earcon:
             self.player.earcon(earcon(sound))
+
+    def identify(self) -> None:
+        """``ctl identify``: light and speaker say "this one" for half a minute."""
+        self.identification.begin()
+
+    def _show_identified(self) -> None:
+        self.face.identifying = self.identification.active
+        self._show()
+
+    def _sound_identified(self) -> None:
+        # Not into a question or an answer, nor for a speaker that is to come: it would be heard late, and all at once.
+        if self.speaker.device is not None and self._between_turns():
+            self.player.earcon(earcon(Earcon.SENT))
 
     def hang_up(self) -> None:
         """``doctor`` gives back the session that it had opened; one that a turn needs stays."""

@@ -54,6 +54,8 @@ class Face:
         self._dead_timer: asyncio.TimerHandle | None = None
         self._shown: dict[str, Any] = {}
         self.stopping = False
+        self.identifying = False
+        """Somebody looks for this box among others."""
         self.microphone_fault = ""
         """Why there is none: it is missing, gone or stalled. Empty while it works, or is closed on purpose."""
         self.speaker_fault = ""
@@ -84,6 +86,7 @@ class Face:
             faults.add(Fault(number))
         return Conditions(
             stopping=self.stopping,
+            identifying=self.identifying,
             muted=bool(self._buttons.muted_by),
             listening=state in (v.State.LISTENING, v.State.EXPECTING) or self._expects_soon(state),
             hold_ending=self._turns.warning,

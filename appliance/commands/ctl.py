@@ -10,6 +10,7 @@ release   the button goes up
 tap       both at once
 stop      end the reply and the turn
 retry     try to connect now
+identify  light and tones say "this one" for 30 s
 mute      switch the microphone off: nothing can be heard until unmute, or until the daemon starts again
 unmute    and on again, unless the switch on the box keeps it off
 record on, off  the shape of every message of the wire, no word and no audio, is kept in the file that status names as
@@ -42,6 +43,7 @@ COMMANDS: Final = (
     "tap",
     "stop",
     "retry",
+    "identify",
     "mute",
     "unmute",
     "volume",

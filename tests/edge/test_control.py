@@ -67,6 +67,9 @@ class Box:
     def tone(self) -> None:
         self.done.append(("tone",))
 
+    def identify(self) -> None:
+        self.done.append(("identify",))
+
     def hang_up(self) -> None:
         self.done.append(("hang-up",))
 
@@ -461,10 +464,10 @@ async def run_ctl(path: Path, *arguments: str) -> int:
 async def test_ctl_drives_the_box(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     box = Box()
     async with serving(path, box):
-        for command in ("press", "release", "stop", "retry"):
+        for command in ("press", "release", "stop", "retry", "identify"):
             assert await run_ctl(path, command) == 0
-    assert [action[0] for action in box.done] == ["down", "up", "quiet", "retry"]
-    assert capsys.readouterr().out == "done\n" * 4
+    assert [action[0] for action in box.done] == ["down", "up", "quiet", "retry", "identify"]
+    assert capsys.readouterr().out == "done\n" * 5
 
 
 async def test_ctl_takes_a_value_where_one_belongs(path: Path) -> None:
