@@ -32,9 +32,10 @@ COMMANDS = {
     "clips": "what the box says when a press leads to nothing: list, play, render",
     "config": "check the configuration, or show what is in force",
     "provision": "take over key and configuration from the boot partition (systemd does it)",
+    "fleet-report": "what the collected journals of many boxes say of them",
     "ctl": "watch and drive a running daemon",
 }
-"""The commands, each a module of the same name, in the order of the help."""
+"""The commands, each a module of the same name (``_`` for ``-``), in the order of the help."""
 
 EXIT_SOFTWARE = 70
 """EX_SOFTWARE of sysexits.h: a fault of ours."""
@@ -88,7 +89,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     common = _Parser(add_help=False, argument_default=argparse.SUPPRESS)
     common.add_argument("--config", metavar="FILE", help="instead of /etc/voice-appliance/config.toml")
     common.add_argument("--debug", action="store_true", help="log everything, and tracebacks of faults")
-    commands = "\n".join(f"  {name:10}{purpose}" for name, purpose in COMMANDS.items())
+    commands = "\n".join(f"  {name:14}{purpose}" for name, purpose in COMMANDS.items())
     top = _Parser(
         prog="voice-appliance",
         description="A push-to-talk Malayalam voice box.",
@@ -105,7 +106,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     args = top.parse_args(arguments, argparse.Namespace(config=None, debug=False))
     if not args.command:
         top.error(f"a command is missing: {', '.join(COMMANDS)}")
-    module = importlib.import_module(f"appliance.commands.{args.command}")
+    module = importlib.import_module(f"appliance.commands.{args.command.replace('-', '_')}")
     parser = _Parser(prog=f"voice-appliance {args.command}", description=module.__doc__, parents=[common])
     module.add_arguments(parser)
     args = parser.parse_args(args.rest, argparse.Namespace(config=args.config, debug=args.debug))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -118,7 +119,7 @@ def decoded(content: bytes) -> Day:
     return day
 
 
-def percentile(values: list[int], part: float) -> int | None:
+def percentile(values: Sequence[int], part: float) -> int | None:
     """The value that ``part`` of ``values`` do not exceed (nearest rank); None: there are none."""
     return sorted(values)[max(0, math.ceil(part * len(values)) - 1)] if values else None
 

@@ -296,10 +296,11 @@ class Conditions:
 def arbiter(conditions: Conditions) -> Pattern:
     """The one pattern to show.
 
-    Stopping > identify, unless the microphone is open > mute > listening, speaking > microphone fault > speaker fault >
-    other faults > waiting > connecting, retrying > resting > invite > ready > starting (ruling 23). Where the ruling leaves two at one rank: listening
-    before speaking, because an open microphone is never hidden; retrying before connecting, so that the colour does
-    not change with every attempt; of the other faults the one with the fewest flashes.
+    Stopping > identify, unless the microphone is open > mute > listening, speaking > microphone fault > speaker fault
+    > other faults > waiting > connecting, retrying > resting > invite > ready > starting (ruling 23). Where the ruling
+    leaves two at one rank: listening before speaking, because an open microphone is never hidden; retrying before
+    connecting, so that the colour does not change with every attempt; of the other faults the one with the fewest
+    flashes.
     """
     ranks = (
         (conditions.stopping, Pattern.STOPPING),
