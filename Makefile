@@ -4,6 +4,7 @@
 #   make test         every test that needs no system of its own; ARGS=tests/unit/turn for some
 #
 #   make deb          the Debian package, in dist/
+#   make repository   that package into the folder DIR, a repository of packages for many boxes (hardware/fleet)
 #   make install      that package on this machine
 #   make uninstall    keeps configuration and key unless PURGE=1
 #
@@ -42,7 +43,7 @@ BUILD_PACKAGES := debhelper dh-python dpkg-dev git python3-venv
 APT_INSTALL_DEB = $(APT_GET) -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold install --reinstall \
 	--allow-downgrades
 
-.PHONY: demo test deb install uninstall check format test-unplug test-system test-vm bench bench-gate soak setup clean packages
+.PHONY: demo test deb repository install uninstall check format test-unplug test-system test-vm bench bench-gate soak setup clean packages
 .DELETE_ON_ERROR:
 
 demo: $(READY)
@@ -57,6 +58,11 @@ test: $(READY)-test
 deb:
 	@$(MAKE) --no-print-directory packages PACKAGES='$(BUILD_PACKAGES)'
 	@systemd/build-deb $(PYTHON) dist
+
+# Once before: hardware/fleet/repository DIR init KEY
+repository: deb
+	@test -n "$(DIR)" || { echo "make repository DIR=FOLDER: which folder?"; exit 1; }
+	hardware/fleet/repository "$(DIR)" add ./$$(ls -t dist/voice-appliance_*_all.deb | head -1)
 
 install: deb
 	$(APT_INSTALL_DEB) ./$$(ls -t dist/voice-appliance_*_all.deb | head -1)
@@ -79,7 +85,7 @@ test-unplug: $(READY)-test
 	UNPLUG_ROUNDS=6 $(BIN)/python -m pytest tests/system/test_devices.py -k test_gone_and_back $(ARGS)
 
 # systemd-nspawn is for root alone: with sudo, or every test is skipped and says so. Trees of Debian are kept in VOICE_APPLIANCE_CACHE.
-test-system: PACKAGES += mmdebstrap systemd-container
+test-system: PACKAGES += mmdebstrap systemd-container reprepro gpg openssl systemd-journal-remote
 test-system: packages $(READY)-test
 	$(if $(filter 0,$(shell id -u)),,$(if $(shell command -v sudo),sudo --preserve-env=VOICE_APPLIANCE_CACHE)) \
 		$(BIN)/python -m pytest -p no:cacheprovider tests/nspawn $(ARGS)

@@ -12,9 +12,11 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from importlib.metadata import files
@@ -205,6 +207,17 @@ class Machine:
             with connection.makefile("rb") as answer:
                 line = answer.readline()
         return dict(json.loads(line)) if line else {}
+
+
+def another(deb: Path, version: str, made: Path, change: Callable[[Path], None]) -> None:
+    """``deb`` as ``made``, under another version, after ``change`` of its files."""
+    with tempfile.TemporaryDirectory() as folder:
+        tree = Path(folder, "tree")
+        subprocess.run(("dpkg-deb", "--raw-extract", str(deb), str(tree)), check=True)
+        control = tree / "DEBIAN" / "control"
+        control.write_text(re.sub(r"(?m)^Version: .*$", f"Version: {version}", control.read_text()))
+        change(tree)
+        subprocess.run(("dpkg-deb", "--root-owner-group", "--build", str(tree), str(made)), check=True)
 
 
 def fill(share: Path) -> None:
