@@ -134,6 +134,14 @@ class KeySettings:
 
 
 @dataclass(frozen=True, slots=True)
+class VolumeSettings:
+    """Table ``[panel.volume]``."""
+
+    device: str
+    step: int
+
+
+@dataclass(frozen=True, slots=True)
 class LedSettings:
     """Table ``[panel.leds]``."""
 
@@ -154,6 +162,7 @@ class PanelSettings:
     button: ContactSettings
     mute: ContactSettings
     key: KeySettings
+    volume: VolumeSettings
     leds: LedSettings
 
 

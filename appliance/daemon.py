@@ -39,6 +39,7 @@ from appliance.edge.link import Entered, Link, LinkEvent
 from appliance.edge.panel import Panel
 from appliance.edge.transcripts import Transcripts
 from appliance.edge.volume_file import VolumeFile
+from appliance.edge.volume_keys import VolumeKeys
 from appliance.errors import CredentialError, UnavailableError
 from appliance.face import Face
 from appliance.habits_file import HabitsFile
@@ -152,6 +153,7 @@ class Daemon:
         self.reports = Reports(parts, self.turns, self._publish)
         self.buttons = Buttons(ButtonTimes(talk.debounce_ms / 1000, talk.press_min_ms / 1000, talk.max_hold_s), self)
         self.panel = Panel(config.panel, self.buttons.edge)
+        self.volume_keys = VolumeKeys(config.panel.volume.device, self._on_volume_steps)
         self.keys = Keys(config.panel.key, self.buttons.edge, self._on_keys)
         self.face = Face(
             parts,
@@ -163,7 +165,7 @@ class Daemon:
             hands_free=self.hands_free,
         )
         self.turns.on_dead_microphone = self.face.flash_microphone
-        self.identification = Identification(self._show_identified, self._sound_identified)
+        self.identification = Identification(self._show_identified, self._short_tone)
         self.control = ControlServer(config.control.socket_path, self, captions=config.control.captions)
         self._stop = asyncio.Event()
         self._changed = asyncio.Event()
@@ -179,7 +181,7 @@ class Daemon:
         """Until ``stop()``, or until a part fails: nothing dies alone, so its failure ends the whole."""
         try:
             async with asyncio.TaskGroup() as group:
-                parts = (self.control, self.keys, self.speaker, self.microphone, self.link)
+                parts = (self.control, self.keys, self.volume_keys, self.speaker, self.microphone, self.link)
                 light = group.create_task(self.panel.run(), name="panel")
                 tasks = [group.create_task(part.run(), name=type(part).__name__) for part in parts]
                 tasks.append(group.create_task(self._prepare(), name="prepare"))
@@ -302,6 +304,11 @@ class Daemon:
             log.info("the volume is %d %% now", percent, extra=entry(Kind.VOLUME_SET))
         self.player.volume = percent
         self._volume_file.write(percent, speaker.volume)
+
+    def _on_volume_steps(self, steps: int) -> None:
+        """Somebody has turned the knob, or pressed a key of the volume."""
+        self.set_volume(round(self.player.volume) + steps * self.config.panel.volume.step)
+        self._short_tone()
 
     def _spoken_status(self) -> dict[str, Any]:
         """What anybody in front of the box may hear of it."""
@@ -443,7 +450,7 @@ class Daemon:
         self.face.identifying = self.identification.active
         self._show()
 
-    def _sound_identified(self) -> None:
+    def _short_tone(self) -> None:
         # Not into a question or an answer, nor for a speaker that is to come: it would be heard late, and all at once.
         if self.speaker.device is not None and self._between_turns():
             self.player.earcon(earcon(Earcon.SENT))
