@@ -4,6 +4,7 @@
 #   make test         every test that needs no system of its own; ARGS=tests/unit/turn for some
 #
 #   make deb          the Debian package, in dist/
+#   make repository   that package into the folder DIR, a repository of packages for many boxes (hardware/fleet)
 #   make install      that package on this machine
 #   make install-kiosk  the screen of a kiosk, on this machine (hardware/kiosk.md); make uninstall-kiosk takes it away
 #   make uninstall    keeps configuration and key unless PURGE=1
@@ -41,11 +42,11 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 	--only-binary=numpy,pyaudio,systemd-python,evdev --editable
 
 # What makes the package: no compiler. And what installs it: a configuration that somebody edited is kept without a question.
-BUILD_PACKAGES := debhelper dh-python dpkg-dev python3-venv
+BUILD_PACKAGES := debhelper dh-python dpkg-dev git python3-venv
 APT_INSTALL_DEB = $(APT_GET) -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold install --reinstall \
 	--allow-downgrades
 
-.PHONY: demo test deb install install-kiosk uninstall uninstall-kiosk check format test-unplug test-page test-system test-vm bench bench-gate soak readings setup clean packages
+.PHONY: demo test deb repository install install-kiosk uninstall uninstall-kiosk check format test-unplug test-page test-system test-vm bench bench-gate soak readings setup clean packages
 .DELETE_ON_ERROR:
 
 demo: $(READY)
@@ -60,6 +61,11 @@ test: $(READY)-test
 deb:
 	@$(MAKE) --no-print-directory packages PACKAGES='$(BUILD_PACKAGES)'
 	@systemd/build-deb $(PYTHON) dist
+
+# Once before: hardware/fleet/repository DIR init KEY
+repository: deb
+	@test -n "$(DIR)" || { echo "make repository DIR=FOLDER: which folder?"; exit 1; }
+	hardware/fleet/repository "$(DIR)" add ./$$(ls -t dist/voice-appliance_*_all.deb | head -1)
 
 install: deb
 	$(APT_INSTALL_DEB) ./$$(ls -t dist/voice-appliance_*_all.deb | head -1)
@@ -104,7 +110,7 @@ $(AXE): Makefile | packages
 	@touch $@
 
 # systemd-nspawn is for root alone: with sudo, or every test is skipped and says so. Trees of Debian are kept in VOICE_APPLIANCE_CACHE.
-test-system: PACKAGES += mmdebstrap systemd-container
+test-system: PACKAGES += mmdebstrap systemd-container reprepro gpg openssl systemd-journal-remote
 test-system: packages $(READY)-test
 	$(if $(filter 0,$(shell id -u)),,$(if $(shell command -v sudo),sudo --preserve-env=VOICE_APPLIANCE_CACHE)) \
 		$(BIN)/python -m pytest -p no:cacheprovider tests/nspawn $(ARGS)

@@ -84,7 +84,8 @@ class Buttons:
         before = bool(self._muted_by)
         (self._muted_by.add if wanted else self._muted_by.discard)(by)
         if bool(self._muted_by) is not before:
-            log.info("the microphone is %s: %s", "off" if wanted else "on again", by, extra=entry(Kind.MICROPHONE_OFF))
+            words, kind = ("off", Kind.MICROPHONE_OFF) if wanted else ("on again", Kind.MICROPHONE_ON)
+            log.info("the microphone is %s: %s", words, by, extra=entry(kind))
         self._told.on_mute(bool(self._muted_by))
         if self._muted_by and not wanted and by == CONTROL_SOCKET:
             raise UnavailableError(f"the microphone stays off: the {', '.join(self._muted_by)} keeps it so")

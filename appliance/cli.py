@@ -17,7 +17,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from appliance import logs
+from appliance import __version__, logs
 from appliance.errors import ApplianceError, UsageError
 
 COMMANDS = {
@@ -33,9 +33,10 @@ COMMANDS = {
     "config": "check the configuration, or show what is in force",
     "provision": "take over key and configuration from the boot partition (systemd does it)",
     "page": "the kiosk's screen: serves it to browsers on this machine",
+    "fleet-report": "what the collected journals of many boxes say of them",
     "ctl": "watch and drive a running daemon",
 }
-"""The commands, each a module of the same name, in the order of the help."""
+"""The commands, each a module of the same name (``_`` for ``-``), in the order of the help."""
 
 EXIT_SOFTWARE = 70
 """EX_SOFTWARE of sysexits.h: a fault of ours."""
@@ -55,16 +56,6 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{message} (see {self.prog} --help)")
-
-
-class _Version(argparse.Action):
-    """Prints the version of the installed package; reading it takes longer than all of argparse, so only when asked."""
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
-        from importlib.metadata import version
-
-        print(f"voice-appliance {version('voice-appliance')}")
-        parser.exit()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -99,7 +90,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     common = _Parser(add_help=False, argument_default=argparse.SUPPRESS)
     common.add_argument("--config", metavar="FILE", help="instead of /etc/voice-appliance/config.toml")
     common.add_argument("--debug", action="store_true", help="log everything, and tracebacks of faults")
-    commands = "\n".join(f"  {name:10}{purpose}" for name, purpose in COMMANDS.items())
+    commands = "\n".join(f"  {name:14}{purpose}" for name, purpose in COMMANDS.items())
     top = _Parser(
         prog="voice-appliance",
         description="A push-to-talk Malayalam voice box.",
@@ -108,13 +99,15 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         parents=[common],
     )
-    top.add_argument("--version", action=_Version, nargs=0, help="show the version and end")
+    top.add_argument(
+        "--version", action="version", version=f"voice-appliance {__version__}", help="show the version and end"
+    )
     top.add_argument("command", metavar="COMMAND", nargs="?", help=argparse.SUPPRESS, choices=list(COMMANDS))
     top.add_argument("rest", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     args = top.parse_args(arguments, argparse.Namespace(config=None, debug=False))
     if not args.command:
         top.error(f"a command is missing: {', '.join(COMMANDS)}")
-    module = importlib.import_module(f"appliance.commands.{args.command}")
+    module = importlib.import_module(f"appliance.commands.{args.command.replace('-', '_')}")
     parser = _Parser(prog=f"voice-appliance {args.command}", description=module.__doc__, parents=[common])
     module.add_arguments(parser)
     args = parser.parse_args(args.rest, argparse.Namespace(config=args.config, debug=args.debug))

@@ -135,6 +135,14 @@ class KeySettings:
 
 
 @dataclass(frozen=True, slots=True)
+class VolumeSettings:
+    """Table ``[panel.volume]``."""
+
+    device: str
+    step: int
+
+
+@dataclass(frozen=True, slots=True)
 class LedSettings:
     """Table ``[panel.leds]``."""
 
@@ -155,6 +163,7 @@ class PanelSettings:
     button: ContactSettings
     mute: ContactSettings
     key: KeySettings
+    volume: VolumeSettings
     leds: LedSettings
 
 

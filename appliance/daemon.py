@@ -41,13 +41,15 @@ from appliance.edge.link import Entered, Link, LinkEvent
 from appliance.edge.panel import Panel
 from appliance.edge.transcripts import Transcripts
 from appliance.edge.volume_file import VolumeFile
+from appliance.edge.volume_keys import VolumeKeys
 from appliance.errors import CredentialError, UnavailableError
 from appliance.face import Face
 from appliance.habits_file import HabitsFile
 from appliance.hands_free import BATCH_FRAMES, HandsFree
 from appliance.history import History
+from appliance.identification import Identification
 from appliance.kinds import Kind, entry
-from appliance.ledger import DAY_S, Ledger
+from appliance.ledger import Ledger
 from appliance.meter import Meter
 from appliance.part_settings import link_settings, restraint_settings, retry_times, session_settings, turn_settings
 from appliance.parts import Parts, Times
@@ -167,6 +169,7 @@ class Daemon:
         self.reports = Reports(parts, self.turns, self._publish)
         self.buttons = Buttons(ButtonTimes(talk.debounce_ms / 1000, talk.press_min_ms / 1000, talk.max_hold_s), self)
         self.panel = Panel(config.panel, self.buttons.edge)
+        self.volume_keys = VolumeKeys(config.panel.volume.device, self._on_volume_steps)
         self.keys = Keys(config.panel.key, self.buttons.edge, self._on_keys)
         self.face = Face(
             parts,
@@ -178,6 +181,7 @@ class Daemon:
             hands_free=self.hands_free,
         )
         self.turns.on_dead_microphone = self.face.flash_microphone
+        self.identification = Identification(self._show_identified, self._short_tone)
         self.control = ControlServer(config.control.socket_path, self, captions=config.control.captions)
         self._stop = asyncio.Event()
         self._changed = asyncio.Event()
@@ -193,10 +197,9 @@ class Daemon:
         """Until ``stop()``, or until a part fails: nothing dies alone, so its failure ends the whole."""
         try:
             async with asyncio.TaskGroup() as group:
-                parts = (self.control, self.keys, self.speaker, self.microphone, self.link)
+                parts = (self.control, self.keys, self.volume_keys, self.speaker, self.microphone, self.link)
                 light = group.create_task(self.panel.run(), name="panel")
                 tasks = [group.create_task(part.run(), name=type(part).__name__) for part in parts]
-                tasks.append(group.create_task(self._count_days(), name="days"))
                 tasks.append(group.create_task(self._prepare(), name="prepare"))
                 if self.config.panel.clips_dir:
                     # In a thread: a Pi needs a tenth of a second for each.
@@ -214,6 +217,7 @@ class Daemon:
             self.turns.close()
             self.wire_record.close()
             self.buttons.close()
+            self.identification.close()
             self.face.close()
             self.panel.close()
 
@@ -249,11 +253,6 @@ class Daemon:
         """Not before a press would be heard: the start itself has no time to spare."""
         await self.until(lambda: self.ready, None)
         await self.link.prepare()
-
-    async def _count_days(self) -> None:
-        while True:
-            await asyncio.sleep(DAY_S)
-            self.ledger.day_is_over(asyncio.get_running_loop().time())
 
     async def _wind_down(self) -> None:
         self.face.stopping = True
@@ -321,6 +320,11 @@ class Daemon:
             log.info("the volume is %d %% now", percent, extra=entry(Kind.VOLUME_SET))
         self.player.volume = percent
         self._volume_file.write(percent, speaker.volume)
+
+    def _on_volume_steps(self, steps: int) -> None:
+        """Somebody has turned the knob, or pressed a key of the volume."""
+        self.set_volume(round(self.player.volume) + steps * self.config.panel.volume.step)
+        self._short_tone()
 
     def _spoken_status(self) -> dict[str, Any]:
         """What anybody in front of the box may hear of it."""
@@ -457,6 +461,19 @@ class Daemon:
             raise UnavailableError(f"no speaker: {self.face.speaker_fault or 'it is being opened'}")
         for sound in Earcon:
             self.player.earcon(earcon(sound))
+
+    def identify(self) -> None:
+        """``ctl identify``: light and speaker say "this one" for half a minute."""
+        self.identification.begin()
+
+    def _show_identified(self) -> None:
+        self.face.identifying = self.identification.active
+        self._show()
+
+    def _short_tone(self) -> None:
+        # Not into a question or an answer, nor for a speaker that is to come: it would be heard late, and all at once.
+        if self.speaker.device is not None and self._between_turns():
+            self.player.earcon(earcon(Earcon.SENT))
 
     def hang_up(self) -> None:
         """``doctor`` gives back the session that it had opened; one that a turn needs stays."""

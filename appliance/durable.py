@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 
 SUFFIX = ".new"
@@ -34,6 +35,17 @@ def write(path: str, content: bytes, mode: int | None = 0o600) -> None:
             os.unlink(coming)
         raise
     sync_folder(path)
+
+
+def reason(error: OSError) -> str:
+    """Why a file could not be written, and what to do about it."""
+    advice = {
+        errno.ENOSPC: "the card is full: df -h, and remove what is large",
+        errno.EDQUOT: "the card is full for this user: remove what is large",
+        errno.EROFS: "the card is read-only: meant so (overlayfs), or worn out: dmesg, and a new card",
+        errno.EIO: "the card is failing: a new one",
+    }
+    return "; ".join(filter(None, (error.strerror or str(error), advice.get(error.errno or 0))))
 
 
 def remove(path: str) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any, Final
 
+from appliance import __version__
 from appliance.audio.wire import Opened
 from appliance.buttons import Buttons
 from appliance.edge.link import LinkState
@@ -53,12 +54,15 @@ class Face:
         self._dead_timer: asyncio.TimerHandle | None = None
         self._shown: dict[str, Any] = {}
         self.stopping = False
+        self.identifying = False
+        """Somebody looks for this box among others."""
         self.microphone_fault = ""
         """Why there is none: it is missing, gone or stalled. Empty while it works, or is closed on purpose."""
         self.speaker_fault = ""
         """The same of the speaker."""
         self.setup_problems: tuple[str, ...] = ()
-        """What is wrong with the configuration that somebody wants, when the box runs with an older one."""
+        """What is wrong with the configuration that somebody wants, when the box runs with an older one, and with the
+        files on the boot partition."""
         self.speaker_seen = False
         """It has been there since the start."""
         self.no_button = False
@@ -82,6 +86,7 @@ class Face:
             faults.add(Fault(number))
         return Conditions(
             stopping=self.stopping,
+            identifying=self.identifying,
             muted=bool(self._buttons.muted_by),
             listening=state in (v.State.LISTENING, v.State.EXPECTING) or self._expects_soon(state),
             hold_ending=self._turns.warning,
@@ -128,6 +133,7 @@ class Face:
         troubles = ([] if verdict is None else [verdict.line]) + list(self.setup_problems)
         return {
             **self._shown,
+            "version": __version__,
             "turn": parts.machine.number,
             "last_turn": self._turns.last,
             "totals": asdict(parts.ledger.totals(now_s)),
@@ -161,7 +167,7 @@ class Face:
         if self.speaker_fault:
             words.append("no speaker")
         if self.setup_problems:
-            words.append("the configuration is wrong: voice-appliance config --check")
+            words.append(f"the set-up is wrong: {self.setup_problems[0]}")
         if rest_s := self._rest_s(asyncio.get_running_loop().time()):
             words.append(f"resting for {max(1, round(rest_s / 60))} min")
         if last is not None:

@@ -77,7 +77,7 @@ class TurnFigures:
 
 @dataclass(slots=True)
 class Totals:
-    """What a box has done since it started, or in its last day. Seconds of audio and of connection."""
+    """What a box has done since it started. Seconds of audio and of connection."""
 
     turns: int = 0
     answered: int = 0
@@ -93,13 +93,6 @@ class Totals:
             self.sent_s - earlier.sent_s,
             self.received_s - earlier.received_s,
             self.connected_s - earlier.connected_s,
-        )
-
-    def line(self) -> str:
-        """For the journal, once a day."""
-        return (
-            f"{self.turns} turns, {self.answered} answered, {self.sent_s:.0f} s of audio sent, "
-            f"{self.received_s:.0f} s received, connected for {self.connected_s / 60:.0f} min"
         )
 
 

@@ -14,6 +14,7 @@ import os
 from collections.abc import Mapping
 from typing import Final
 
+from appliance import durable
 from appliance.kinds import Kind, entry
 from appliance.realtime.events import Dialect
 from appliance.realtime.opening import Habits
@@ -53,7 +54,7 @@ class HabitsFile:
             os.replace(new, self._path)
         except OSError as error:
             line = "the service's way with settings is not kept for the next start: %s: %s"
-            log.warning(line, self._path, error.strerror, extra=entry(Kind.NOT_KEPT))
+            log.warning(line, self._path, durable.reason(error), extra=entry(Kind.NOT_KEPT))
 
     def _as_data(self) -> dict[str, object]:
         habits = self.habits

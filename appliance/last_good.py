@@ -27,7 +27,7 @@ class Loaded(NamedTuple):
 
     config: Config
     content: bytes
-    """Of the file it was read from; empty when there is none and the defaults hold."""
+    """Of the files it was read from, together (``config.merged``); empty when there is none and the defaults hold."""
     problems: tuple[str, ...]
     """What is wrong with the configuration that somebody wants, one line each; empty when this is that one."""
 
@@ -38,14 +38,17 @@ def state_folder() -> str | None:
 
 
 def read(path: str | None) -> Loaded:
-    """The configuration of ``config.source(path)`` and no other. Raises ConfigurationError."""
-    name = config.source(path)
-    content = _content(name) if name else b""
+    """The configuration of ``config.sources(path)`` and no other. Raises ConfigurationError."""
+    try:
+        content = config.merged(path)
+    except OSError:
+        # Then config.load says why.
+        content = b""
     return Loaded(config.load(path), content, ())
 
 
 def load(path: str | None, folder: str | None) -> Loaded:
-    """The configuration of ``config.source(path)``; if that is wrong, the last good one of ``folder``.
+    """The configuration of ``config.sources(path)``; if that is wrong, the last good one of ``folder``.
 
     Raises ConfigurationError, with the problems of the first, when there is no last good one, or it is no longer good.
     """

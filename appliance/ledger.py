@@ -19,8 +19,6 @@ from appliance.turn.vocabulary import Outcome
 
 log = logging.getLogger(__name__)
 
-DAY_S: Final = 86_400.0
-
 
 BY_SERVICE: Final = frozenset(
     {
@@ -50,7 +48,6 @@ class Ledger:
         self._allowance = allowance
         self._transcripts = transcripts
         self._totals = Totals()
-        self._yesterday = Totals()
         self._connected_at_s: float | None = None
         self._person = ""
         self._box = ""
@@ -157,12 +154,6 @@ class Ledger:
         """Since the start, an open connection included."""
         open_s = 0.0 if self._connected_at_s is None else now_s - self._connected_at_s
         return replace(self._totals, connected_s=self._totals.connected_s + open_s)
-
-    def day_is_over(self, now_s: float) -> None:
-        """One line for the journal."""
-        totals = self.totals(now_s)
-        log.info("the last day: %s", totals.since(self._yesterday).line(), extra=entry(Kind.DAY))
-        self._yesterday = totals
 
 
 def _ms(seconds: float | None) -> int | None:

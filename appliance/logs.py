@@ -36,10 +36,7 @@ class TerminalFormatter(logging.Formatter):
 
 
 class JournalFormatter(logging.Formatter):
-    """``<4>edge.link: text``: time, host and unit are the journal's own; every line carries the priority."""
-
-    def __init__(self) -> None:
-        super().__init__("%(name)s: %(message)s")
+    """``<4>text``: time, host and unit are the journal's own; every line carries the priority."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The line of ``record``, followed by those of its traceback if it has one."""

@@ -149,8 +149,8 @@ class Recorder:
         except OSError as error:
             # Once: a full card must not fill the journal too.
             if not self._failed:
-                line = "the history is not kept: %s: %s; is the card full?"
-                log.error(line, self._path, error.strerror, extra=entry(Kind.NOT_KEPT))
+                line = "the history is not kept: %s: %s"
+                log.error(line, self._path, durable.reason(error), extra=entry(Kind.NOT_KEPT))
             self._failed = True
 
 

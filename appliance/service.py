@@ -16,6 +16,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any, Final
 
+from appliance import __version__, boot_files
 from appliance.config import Config, cautions
 from appliance.daemon import Daemon
 from appliance.edge import journal, names, notify, undervoltage
@@ -105,7 +106,7 @@ class Service:
             others = f" (and {more} more: voice-appliance config --check)" if more else ""
             line = f"the new configuration is wrong, the former stays in force: {first}{others}"
             log.error("%s", line, extra=entry(Kind.RELOAD_REFUSED))
-            daemon.face.setup_problems = error.problems
+            daemon.face.setup_problems = (*error.problems, *boot_files.refused())
             daemon.face.show()
             self._notifications.ready(daemon.face.words())
             return
@@ -124,7 +125,7 @@ class Service:
         self._box_name = journal.box_name(config.box.name)
         if self.memory is not None:
             self.memory.took_over()
-        daemon.face.setup_problems = ()
+        daemon.face.setup_problems = boot_files.refused()
         daemon.face.show()
         if all(name in LIVE for name in changed):
             logging.getLogger().setLevel(config.log.level.upper())
@@ -143,6 +144,10 @@ class Service:
         self.daemon = daemon = Daemon(self._config)
         if self.memory is not None:
             self.memory.attach(daemon)
+        for refused in boot_files.refused():
+            log.error(
+                "a file of the boot partition is not taken over: %s", refused, extra=entry(Kind.BOOT_FILE_REFUSED)
+            )
         if self._muted:
             daemon.mute(True)
         if self._recorded:
@@ -182,7 +187,10 @@ class Service:
                 await daemon.control.listening.wait()
         if not self._stopping:
             self._notifications.ready(daemon.face.words())
-            log.info("ready: %s", daemon.face.words(), extra=entry(Kind.READY))
+            # Not "ready": that is the box's own word, and it may want a microphone or a key.
+            log.info(
+                "up, version %s: %s", __version__, daemon.face.words(), extra=entry(Kind.READY, VERSION=__version__)
+            )
             if self.memory is not None:
                 await self.memory.worked()
 

@@ -1,9 +1,10 @@
-"""Where things stand in a TOML text: tomllib gives the values of a file, but not the lines for a message."""
+"""What tomllib does not do: it gives the values of a file, but not the lines for a message, and it only reads."""
 
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 
 _TOKEN = re.compile(
     r'"""(?:\\.|[^\\])*?"{3,5}'  # strings may hold every other token, so they come first
@@ -65,3 +66,31 @@ def places(text: str) -> dict[KeyPath, Place]:
             name.append(token.strip("\"'"))
         line += token.count("\n")
     return found
+
+
+def document(table: Mapping[str, Any]) -> str:
+    """A TOML text that tomllib reads as ``table``: one line for each value that is no table.
+
+    Its values are those that a configuration can hold: text, numbers, booleans, lists and tables of them.
+    """
+    return "".join(f"{line}\n" for line in _lines(table, ""))
+
+
+def _lines(table: Mapping[str, Any], above: str) -> Iterator[str]:
+    for name, value in table.items():
+        if isinstance(value, dict) and value:
+            yield from _lines(value, f"{above}{_literal(name)}.")
+        else:
+            yield f"{above}{_literal(name)} = {_literal(value)}"
+
+
+def _literal(value: Any) -> str:
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{_literal(name)} = {_literal(item)}' for name, item in value.items())}}}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_literal, value))}]"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return '"' + re.sub(r'[\x00-\x1f\x7f"\\]', lambda found: f"\\u{ord(found[0]):04x}", value) + '"'
+    return str(value)

@@ -89,7 +89,7 @@ class Turns:
             return
         if self._parts.microphone.is_closed:
             line = "the microphone is off: a press cannot be heard"
-            self._repeats.log(logging.WARNING, line, self._now_s(), entry(Kind.MICROPHONE_OFF))
+            self._repeats.log(logging.WARNING, line, self._now_s(), entry(Kind.PRESSED_WHILE_OFF))
             if self._parts.machine.state in (v.State.SENDING, v.State.WAITING):
                 # What was asked before is answered; going on with it is not possible.
                 self._parts.sounds.say(clips.Clip.MUTED, v.Sound.ERROR)

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TextIO
 
+from appliance import durable
 from appliance.errors import UnavailableError
 from appliance.kinds import Kind, entry
 from appliance.realtime.record import Attempt, Connected, Entry, line_of
@@ -91,7 +92,7 @@ class WireRecord:
             self._add(line)
         except OSError as error:
             said = "the wire is no longer recorded: %s: %s"
-            log.error(said, self.path, error.strerror or error, extra=entry(Kind.NOT_KEPT))
+            log.error(said, self.path, durable.reason(error), extra=entry(Kind.NOT_KEPT))
             self.path, self._file, self._run = "", None, None
 
     def _add(self, line: dict[str, Any]) -> None:

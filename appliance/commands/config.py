@@ -27,7 +27,7 @@ def run(args: argparse.Namespace) -> int:
     if args.dump:
         print("\n".join(dump(settings)))
     else:
-        print(f"{config.source(args.config) or 'the defaults'}: good")
+        print(f"{', '.join(config.sources(args.config)) or 'the defaults'}: good")
         # Here: what the doctor needs is slow to load, and --dump has no use for it.
         from appliance.commands.checks import paths
 

@@ -10,6 +10,7 @@ release   the button goes up
 tap       both at once
 stop      end the reply and the turn
 retry     try to connect now
+identify  light and tones say "this one" for 30 s
 mute      switch the microphone off: nothing can be heard until unmute, or until the daemon starts again
 unmute    and on again, unless the switch on the box keeps it off
 record on, off  the shape of every message of the wire, no word and no audio, is kept in the file that status names as
@@ -42,6 +43,7 @@ COMMANDS: Final = (
     "tap",
     "stop",
     "retry",
+    "identify",
     "mute",
     "unmute",
     "volume",
@@ -204,7 +206,9 @@ def _readable(message: dict[str, Any]) -> Iterator[str]:
             # Last and alone on its line: what follows Malayalam on a line stands wherever the terminal puts it.
             yield _value(text)
     elif "status" in message:
-        yield from (f"{key:24}{_value(value)}" for key, value in _flat(message["status"]))
+        rows = list(_flat(message["status"]))
+        width = max(len(key) for key, _ in rows) + 2
+        yield from (f"{key:{width}}{_value(value)}" for key, value in rows)
     else:
         yield "done"
 

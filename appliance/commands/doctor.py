@@ -170,7 +170,7 @@ class Doctor:
         """Everything, in the order in which one would look: what comes later needs what came before."""
         unit = await of_machine.unit(self.machine)
         self.settings, found = setup.configuration(self.path)
-        for finding in found:
+        for finding in (*found, *setup.boot()):
             yield finding
         reached = False
         if self.settings is not None:
@@ -185,6 +185,8 @@ class Doctor:
         yield of_machine.usb(self.machine)
         yield await of_machine.voltage(self.machine)
         yield of_machine.journal(self.machine)
+        yield of_machine.memory(self.machine)
+        yield of_machine.zone(self.machine)
         if self.settings is not None and reached:
             yield await self._rehearsal(self.settings)
 

@@ -49,6 +49,7 @@ MEANINGS: Final = {
     Pattern.FAULT_CLOCK: "call someone: the clock is wrong",
     Pattern.FAULT_NETWORK: "call someone: no connection to the service",
     Pattern.FAULT_SETUP: "call someone: the set-up is wrong",
+    Pattern.IDENTIFY: "this is the box that somebody looks for",
     Pattern.STOPPING: "the box stops",
 }
 

@@ -56,7 +56,7 @@ class CardFile:
             await asyncio.to_thread(durable.write, self._path, content)
         except OSError as error:
             line = "which cards have worked is not kept for the next start: %s: %s"
-            log.warning(line, self._path, error.strerror, extra=entry(Kind.NOT_KEPT))
+            log.warning(line, self._path, durable.reason(error), extra=entry(Kind.NOT_KEPT))
 
     def _read(self) -> dict[str, int]:
         ranks = {}

@@ -15,6 +15,7 @@ each is answered by one line, in order::
     {"command": "volume", "percent": 60}      {"ok": true}      kept within the owner's bounds, and over a restart
     {"command": "record", "on": true}         {"ok": true}      the shape of every message is kept in a file; or no more
     {"command": "tone"}                       {"ok": true}      a few short tones, to hear whether the speaker works
+    {"command": "identify"}                   {"ok": true}      light and tones say "this one" for 30 s
     {"command": "hang-up"}                    {"ok": true}      the session ends, unless somebody is talking
     {"command": "watch"}                      {"ok": true, "status": {…}}, then events for as long as the client reads
     {"command": "watch", "captions": true}    the same with both transcripts, where ``control.captions`` allows it
@@ -115,6 +116,9 @@ class Handler(Protocol):
     def tone(self) -> None:
         """Let the speaker be heard. Raises ApplianceError if there is none."""
 
+    def identify(self) -> None:
+        """Let the box be found among others."""
+
     def hang_up(self) -> None:
         """End the session that nobody needs now."""
 
@@ -142,6 +146,7 @@ class ControlServer:
             "mute": lambda: handler.mute(True),
             "unmute": lambda: handler.mute(False),
             "tone": handler.tone,
+            "identify": handler.identify,
             "hang-up": handler.hang_up,
         }
 

@@ -15,6 +15,9 @@ from appliance.outside import known_words
 CREDENTIAL_NAME: Final = "api-key"
 """Name of the systemd credential (``LoadCredential=api-key:…``)."""
 
+SYSTEM_KEY: Final = "/etc/voice-appliance/key"
+"""What the unit's ``LoadCredential=`` names: systemd, as root, reads it when it starts the service."""
+
 ENVIRONMENT_NAME: Final = "SWARAM_API_KEY"
 
 _LONGEST_BYTES: Final = 4096
@@ -52,11 +55,12 @@ def read_key(key_file: str, environment: Mapping[str, str] = os.environ) -> Secr
         return _from_file(Path(key_file), f"key file {key_file}")
     directory = environment.get("CREDENTIALS_DIRECTORY")
     if directory and (path := Path(directory, CREDENTIAL_NAME)).exists():
-        return _from_file(path, f"systemd credential {CREDENTIAL_NAME}")
+        return _from_file(path, f"systemd credential {CREDENTIAL_NAME}, which is a copy of {SYSTEM_KEY}")
     if ENVIRONMENT_NAME in environment:
         return checked(environment[ENVIRONMENT_NAME], f"environment variable {ENVIRONMENT_NAME}")
     raise CredentialError(
-        f"no key: set credentials.key_file, give systemd the credential {CREDENTIAL_NAME}, or set {ENVIRONMENT_NAME}"
+        f"no key: write it into {SYSTEM_KEY} for the service, or name a file in credentials.key_file, or set "
+        f"{ENVIRONMENT_NAME}"
     )
 
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from appliance.kinds import ATTRIBUTE, Entry
 from appliance.outside import one_line
@@ -41,7 +41,6 @@ class JournalHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Send one entry. A journal that does not answer costs the line, never more."""
         try:
-            name = record.name.removeprefix("appliance.")
             fields: dict[str, object] = {**self._around()}
             message_id = None
             kind = getattr(record, ATTRIBUTE, None)
@@ -51,7 +50,7 @@ class JournalHandler(logging.Handler):
             if record.exc_info:
                 fields["TRACEBACK"] = logging.Formatter().formatException(record.exc_info)
             self._send(
-                f"{name}: {one_line(record.getMessage(), None)}",
+                one_line(record.getMessage(), None),
                 MESSAGE_ID=message_id,
                 CODE_FILE=record.pathname,
                 CODE_LINE=record.lineno,
@@ -63,6 +62,30 @@ class JournalHandler(logging.Handler):
             )
         except Exception:
             self.handleError(record)
+
+
+def collected(folder: str, since_s: float) -> Iterator[Mapping[str, Any]]:
+    """Our entries in the journals of ``folder``, from ``since_s`` (seconds since 1970) on, in the order of their time;
+    before that the last entry of each box that has none since. Raises OSError, and ImportError without Debian's
+    python3-systemd.
+
+    Fields are text; ``__REALTIME_TIMESTAMP`` is a datetime. They are from outside: who has a certificate writes them.
+    """
+    from systemd.journal import Reader
+
+    with Reader(path=folder) as journal:
+        heard = set()
+        journal.add_match(SYSLOG_IDENTIFIER=IDENTIFIER)
+        journal.seek_realtime(since_s)
+        for found in journal:
+            heard.add(found.get("BOX_NAME"))
+            yield found
+        for name in journal.query_unique("BOX_NAME") - heard:
+            journal.flush_matches()
+            journal.add_match(SYSLOG_IDENTIFIER=IDENTIFIER, BOX_NAME=name)
+            journal.seek_tail()
+            if last := journal.get_previous():
+                yield last
 
 
 def box_name(configured: str, root: Path = Path("/")) -> str:

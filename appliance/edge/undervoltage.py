@@ -44,6 +44,12 @@ async def watch(root: Path = Path("/sys/class/hwmon"), look_s: float = LOOK_S) -
         await asyncio.sleep(look_s)
 
 
+def is_raised(root: Path = Path("/sys/class/hwmon")) -> bool:
+    """The supply is too weak now; False also where nobody measures it."""
+    alarm = _alarm(root)
+    return alarm is not None and _is_raised(alarm)
+
+
 def _alarm(root: Path) -> Path | None:
     """The sensor's file; None where there is no such sensor. Its number changes from start to start."""
     for name in sorted(root.glob("hwmon*/name")):

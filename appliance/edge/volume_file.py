@@ -12,6 +12,7 @@ import logging
 import os
 from collections.abc import Mapping
 
+from appliance import durable
 from appliance.kinds import Kind, entry
 
 log = logging.getLogger(__name__)
@@ -44,4 +45,4 @@ class VolumeFile:
             os.replace(new, self._path)
         except OSError as error:
             line = "the volume is not kept for the next start: %s: %s"
-            log.warning(line, self._path, error.strerror, extra=entry(Kind.NOT_KEPT))
+            log.warning(line, self._path, durable.reason(error), extra=entry(Kind.NOT_KEPT))

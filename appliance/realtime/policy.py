@@ -123,7 +123,8 @@ class Policy:
             # An expired token says the same as a wrong one: a fresh one decides (ruling 12).
             self._renewed = True
             return Decision(verdict, now_s, now_s, latched=False)
-        probe_s = self._probe_s(verdict.class_)
+        # An account that ends closes the sessions of all its boxes at one moment: they must not look together.
+        probe_s = self._probe_s(verdict.class_) * (1 + jitter) / 2
         asked_s = self._attempted_s + LATCHED_ATTEMPT_S
         return Decision(verdict, now_s + probe_s if probe_s else None, asked_s, latched=True)
 

@@ -20,6 +20,7 @@ speaking             slow breath                          lit, a short gap every
 resting              slow triple blip                                                                amber
 mute                 one short blip every 4 s                                                        red
 fault N              N flashes of 250 ms, pause of 1.5 s                                             red
+identify             one long flash, two short                                                       white
 stopping             one quick fade out                   one flash                                  white
 ===================  ===================================  =========================================  ==============
 """
@@ -210,6 +211,8 @@ class Pattern(Enum):
     FAULT_CLOCK = _flashes(5)
     FAULT_NETWORK = _flashes(6)
     FAULT_SETUP = _flashes(7)
+    IDENTIFY = _alike(WHITE, 0.75, 0.25, 0.25, 0.25, 0.25, 0.75)
+    """Somebody looks for this box among others (``ctl identify``)."""
     STOPPING = Look(WHITE, FadeOut(0.4), OneFlash(0.4))
 
     @property
@@ -257,6 +260,8 @@ class Conditions:
 
     stopping: bool = False
     """The daemon is ending."""
+    identifying: bool = False
+    """Somebody looks for this box among others."""
     muted: bool = False
     """The microphone is switched off."""
     listening: bool = False
@@ -286,13 +291,15 @@ class Conditions:
 def arbiter(conditions: Conditions) -> Pattern:
     """The one pattern to show.
 
-    Stopping > mute > listening, speaking > microphone fault > speaker fault > other faults > waiting > connecting,
-    retrying > resting > invite > ready > starting (ruling 23). Where the ruling leaves two at one rank: listening
-    before speaking, because an open microphone is never hidden; retrying before connecting, so that the colour does
-    not change with every attempt; of the other faults the one with the fewest flashes.
+    Stopping > identify, unless the microphone is open > mute > listening, speaking > microphone fault > speaker fault
+    > other faults > waiting > connecting, retrying > resting > invite > ready > starting (ruling 23). Where the ruling
+    leaves two at one rank: listening before speaking, because an open microphone is never hidden; retrying before
+    connecting, so that the colour does not change with every attempt; of the other faults the one with the fewest
+    flashes.
     """
     ranks = (
         (conditions.stopping, Pattern.STOPPING),
+        (conditions.identifying and (conditions.muted or not conditions.listening), Pattern.IDENTIFY),
         (conditions.muted, Pattern.MUTE),
         (conditions.listening and conditions.hold_ending, Pattern.LISTENING_ENDING),
         (conditions.listening, Pattern.LISTENING),

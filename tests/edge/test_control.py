@@ -67,6 +67,9 @@ class Box:
     def tone(self) -> None:
         self.done.append(("tone",))
 
+    def identify(self) -> None:
+        self.done.append(("identify",))
+
     def hang_up(self) -> None:
         self.done.append(("hang-up",))
 
@@ -478,10 +481,10 @@ async def run_ctl(path: Path, *arguments: str) -> int:
 async def test_ctl_drives_the_box(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     box = Box()
     async with serving(path, box):
-        for command in ("press", "release", "stop", "retry"):
+        for command in ("press", "release", "stop", "retry", "identify"):
             assert await run_ctl(path, command) == 0
-    assert [action[0] for action in box.done] == ["down", "up", "quiet", "retry"]
-    assert capsys.readouterr().out == "done\n" * 4
+    assert [action[0] for action in box.done] == ["down", "up", "quiet", "retry", "identify"]
+    assert capsys.readouterr().out == "done\n" * 5
 
 
 async def test_ctl_takes_a_value_where_one_belongs(path: Path) -> None:
@@ -618,3 +621,16 @@ async def test_ctl_does_not_wait_for_ever_for_a_hung_daemon(path: Path, monkeypa
         hung.listen()
         with pytest.raises(UnavailableError, match="does not answer"):
             await run_ctl(path, "status")
+
+
+async def test_ctl_status_keeps_a_column_between_names_and_values(
+    path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box = Box()
+    monkeypatch.setattr(box, "status", lambda: {"last_turn": {"first_delta_to_audible_s": 0.25}, "state": "ready"})
+    async with serving(path, box):
+        assert await run_ctl(path, "status") == 0
+    assert [line.split() for line in capsys.readouterr().out.splitlines()] == [
+        ["last_turn.first_delta_to_audible_s", "0.25"],
+        ["state", "ready"],
+    ]

@@ -37,7 +37,7 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, str]]]:
 def test_a_line_of_a_kind_carries_its_id_and_fields(sent: list[dict[str, str]]) -> None:
     log.error("no credits (%d)", 4003, extra=entry(Kind.NO_CREDITS, CLOSE_CODE=4003, HTTP_STATUS=None))
     (fields,) = sent
-    assert fields["MESSAGE"] == "edge.journal_test: no credits (4003)"
+    assert fields["MESSAGE"] == "no credits (4003)"
     assert fields["MESSAGE_ID"] == Kind.NO_CREDITS.value
     assert fields["EVENT"] == "no_credits"
     assert (fields["CLOSE_CODE"], fields["PRIORITY"], fields["BOX_NAME"], fields["STATE"]) == (
@@ -57,7 +57,7 @@ def test_any_other_line_is_an_entry_too_with_its_traceback_in_a_field(sent: list
     except ValueError:
         log.exception("a tool failed")
     (fields,) = sent
-    assert fields["MESSAGE"] == "edge.journal_test: a tool failed"
+    assert fields["MESSAGE"] == "a tool failed"
     assert fields["TRACEBACK"].endswith("ValueError: half a pin")
     assert "MESSAGE_ID" not in fields and "EVENT" not in fields
 

@@ -16,6 +16,7 @@ import re
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from importlib.metadata import files
@@ -32,6 +33,9 @@ PACKAGES: Final = (
     "systemd,systemd-sysv,dbus,udev,kmod,procps,python3,python3-systemd,python3-pyaudio,python3-numpy,"
     "pulseaudio,pulseaudio-utils,libasound2-plugins,ca-certificates"
 )
+
+FLEET: Final = "unattended-upgrades,systemd-journal-remote,openssl,cloud-init"
+"""What a box of a fleet has besides, and the collector of its journals."""
 
 BUILD_S: Final = 400
 """A tree over a slow mirror; 40 s here."""
@@ -52,46 +56,65 @@ def lacking() -> str:
     return f"not installed: {', '.join(missing)} (make test-system installs them)" if missing else ""
 
 
-def tree(suite: str) -> Path:
-    """The folder with that Debian, made now if it is not in the cache. Raises CalledProcessError, TimeoutExpired."""
+def tree(suite: str, more: str = "") -> Path:
+    """The folder with that Debian, and ``more`` packages; made now if it is not in the cache.
+
+    Raises CalledProcessError, TimeoutExpired.
+    """
+    packages = ",".join(filter(None, (PACKAGES, more)))
+    kind = f"fleet-{suite}" if more else suite
     cache = Path(os.environ.get("VOICE_APPLIANCE_CACHE") or Path.home() / ".cache" / "voice-appliance")
-    digest = hashlib.sha256(PACKAGES.encode()).hexdigest()[:8]
-    made = cache / f"{suite}-{digest}"
+    digest = hashlib.sha256(packages.encode()).hexdigest()[:8]
+    made = cache / f"{kind}-{digest}"
     if not made.exists():
         cache.mkdir(parents=True, exist_ok=True)
-        for former in cache.glob(f"{suite}-*"):
+        for former in cache.glob(f"{kind}-*"):
             shutil.rmtree(former)
-        unfinished = cache / f"{suite}-{digest}.unfinished"
+        unfinished = cache / f"{kind}-{digest}.unfinished"
         keyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
         source = f"deb [signed-by={keyring}] {_mirror()} {suite} main"
-        options = ("--variant=minbase", f"--keyring={keyring}", f"--include={PACKAGES}", "--quiet")
+        options = ("--variant=minbase", f"--keyring={keyring}", f"--include={packages}", "--quiet")
         subprocess.run(("mmdebstrap", *options, suite, str(unfinished), source), check=True, timeout=BUILD_S)
         unfinished.rename(made)
     return made
 
 
 def _mirror() -> str:
-    """That of this machine's own apt."""
-    for path in (Path("/etc/apt/sources.list.d/debian.sources"), Path("/etc/apt/sources.list")):
-        with contextlib.suppress(OSError):
-            found = re.search(r"^(?:URIs:|deb(?: \[.*\])?)\s+(https?://\S+)", path.read_text(), re.MULTILINE)
-            if found:
-                return found[1]
-    return "http://deb.debian.org/debian"
+    """That of this machine's own apt. Raises RuntimeError if it has none of Debian's."""
+    said = subprocess.run(
+        ("apt-get", "indextargets", "--format=$(ORIGIN) $(REPO_URI)", "Created-By: Packages"),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return mirror_of(said.stdout)
+
+
+def mirror_of(targets: str) -> str:
+    """Debian's mirror in what ``apt-get indextargets`` says: lines of origin and address. Raises RuntimeError."""
+    for line in targets.splitlines():
+        origin, _, address = line.partition(" ")
+        if origin == "Debian" and "security" not in address:
+            return address.rstrip("/")
+    raise RuntimeError(
+        "apt on this machine has no mirror of Debian: add one to /etc/apt/sources.list.d, run apt-get update"
+    )
 
 
 class Machine:
     """One container, from ``with`` to its end. ``share`` is seen inside as /share."""
 
-    def __init__(self, suite: str, share: Path) -> None:
+    def __init__(self, suite: str, share: Path, more: str = "") -> None:
+        """``more``: packages that the tree has besides."""
         self.suite = suite
+        self._more = more
         self.share = share
         self._socket = share / "agent"
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Machine:
         options = (
-            f"--directory={tree(self.suite)}",
+            f"--directory={tree(self.suite, self._more)}",
             "--volatile=overlay",
             f"--bind={self.share}:/share",
             f"--bind-ro={INSIDE / 'agent.service'}:/etc/systemd/system/agent.service",
@@ -184,6 +207,17 @@ class Machine:
             with connection.makefile("rb") as answer:
                 line = answer.readline()
         return dict(json.loads(line)) if line else {}
+
+
+def another(deb: Path, version: str, made: Path, change: Callable[[Path], None]) -> None:
+    """``deb`` as ``made``, under another version, after ``change`` of its files."""
+    with tempfile.TemporaryDirectory() as folder:
+        tree = Path(folder, "tree")
+        subprocess.run(("dpkg-deb", "--raw-extract", str(deb), str(tree)), check=True)
+        control = tree / "DEBIAN" / "control"
+        control.write_text(re.sub(r"(?m)^Version: .*$", f"Version: {version}", control.read_text()))
+        change(tree)
+        subprocess.run(("dpkg-deb", "--root-owner-group", "--build", str(tree), str(made)), check=True)
 
 
 def fill(share: Path) -> None:

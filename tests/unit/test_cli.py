@@ -13,7 +13,7 @@ from types import ModuleType
 
 import pytest
 
-from appliance import cli, logs
+from appliance import __version__, cli, logs
 from appliance.audio import wire
 from appliance.audio.devices import Card, Device, choose
 from appliance.commands.devices import rows
@@ -119,8 +119,7 @@ def test_every_command_is_there_and_explains_itself(name: str, capsys: pytest.Ca
 
 
 def test_version_is_that_of_the_project() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert command("--version").stdout == f"{project['name']} {project['version']}\n"
+    assert command("--version").stdout == f"voice-appliance {__version__}\n"
 
 
 def test_known_failure_is_its_text_and_its_exit_code(

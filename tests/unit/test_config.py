@@ -551,3 +551,64 @@ def test_places_counts_lines_as_an_editor_does(chosen: list[tuple[str, bool]]) -
 def test_places_gives_the_comment_behind_a_value() -> None:
     found = places('a = "#" # [text] why\nb = [ # not this\n 1] # [1..2] this\nc = 1\n')
     assert [place.comment for place in found.values()] == ["# [text] why", "# [1..2] this", ""]
+
+
+def group(file: Path, name: str, text: str) -> Path:
+    """A file of the group's beside ``file``."""
+    path = Path(f"{file}.d", name)
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def test_a_group_of_boxes_is_over_the_defaults_and_the_box_over_the_group(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text("speaker.volume = 31\n")
+    group(file, "50-shops.toml", "speaker.volume = 90\nspeaker.volume_max = 95\ntalk.mode = 'tap'\n")
+    group(file, "60-north.toml", "talk.mode = 'hold'\n")
+    group(file, "README", "no TOML, and not read")
+    loaded = config.load(file)
+    assert (loaded.speaker.volume, loaded.speaker.volume_max, loaded.talk.mode) == (31, 95, "hold")
+    assert [Path(name).name for name in config.sources(file)] == ["50-shops.toml", "60-north.toml", "config.toml"]
+
+
+def test_a_group_counts_where_the_box_has_no_file_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(config, "SYSTEM_PATH", str(tmp_path / "config.toml"))
+    group(tmp_path / "config.toml", "50-shops.toml", "talk.mode = 'tap'\n")
+    assert config.load().talk.mode == "tap"
+
+
+def test_a_mistake_is_said_with_the_file_it_stands_in(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text("\ntalk.mood = 'hold'\n")
+    shops = group(file, "50-shops.toml", "\n\nspeaker.volume = 900\n")
+    north = group(file, "60-north.toml", "talk\n")
+    with pytest.raises(ConfigurationError) as raised:
+        config.load(file)
+    assert [problem.partition(": ")[0] for problem in raised.value.problems] == [
+        f"{shops}:3",
+        f"{north}:1",
+        f"{file}:2",
+    ]
+
+
+def test_what_contradicts_is_said_where_the_last_word_stands(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text("speaker.volume_min = 80\n")
+    group(file, "50-shops.toml", "speaker.volume = 60\nspeaker.volume_max = 70\n")
+    with pytest.raises(ConfigurationError) as raised:
+        config.load(file)
+    assert all(problem.startswith((f"{file}:1: ", f"{file}.d/50-shops.toml:")) for problem in raised.value.problems)
+
+
+def test_files_together_are_one_file_that_says_the_same(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text('box.name = "till \\"3\\" \u0d15 \\u007f"\npanel.leds = {kind = "none", gpio = []}\n')
+    parameters = (
+        '[tools.lamp]\ncommand = ["/bin/true"]\ndescription = "x"\nparameters = {type = "object", properties = {}}\n'
+    )
+    group(file, "50-shops.toml", f"panel.leds.kind = 'led'\nspeaker.volume = 31\n{parameters}")
+    one = tmp_path / "one.toml"
+    one.write_bytes(config.merged(file))
+    assert config.load(one) == config.load(file)
+    assert config.load(one).box.name == 'till "3" \u0d15 \x7f'

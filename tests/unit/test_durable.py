@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import signal
@@ -25,6 +26,15 @@ while True:
     number = (number + 1) % 10
     durable.write(path, str(number).encode() * (30_000 + number))
 """
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [(errno.ENOSPC, "the card is full"), (errno.EROFS, "the card is read-only"), (errno.EIO, "the card is failing")],
+)
+def test_a_full_card_is_not_told_as_a_read_only_one(number: int, words: str) -> None:
+    assert durable.reason(OSError(number, os.strerror(number))).startswith(f"{os.strerror(number)}; {words}")
+    assert durable.reason(PermissionError(errno.EACCES, "Permission denied")) == "Permission denied"
 
 
 def test_a_file_has_the_content_and_the_mode_whatever_the_umask(tmp_path: Path) -> None:

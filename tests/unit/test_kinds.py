@@ -31,7 +31,13 @@ OF_FAULT = {
         Kind.NO_TOKEN,
         Kind.NETWORK_INTERCEPTS,
     },
-    Fault.SETUP: {Kind.SETTINGS_REFUSED, Kind.CONFIGURATION_WRONG, Kind.RELOAD_REFUSED, Kind.BUTTON_BOX_LOST},
+    Fault.SETUP: {
+        Kind.SETTINGS_REFUSED,
+        Kind.CONFIGURATION_WRONG,
+        Kind.RELOAD_REFUSED,
+        Kind.BUTTON_BOX_LOST,
+        Kind.BOOT_FILE_REFUSED,
+    },
 }
 """What stands in the journal while the light flashes that number."""
 

@@ -96,3 +96,14 @@ def test_two_reloads_on_a_slow_card_do_not_write_over_each_other(
         second = threads.submit(last_good.keep, last_good.read(written(tmp_path, GOOD + "box.name = 'b'\n")), state)
     assert first.exception() is None and second.exception() is None
     assert last_good.load(written(tmp_path, WRONG), state).config.box.name == "b"
+
+
+def test_the_settings_of_a_group_are_kept_with_the_boxs_own(tmp_path: Path, state: str) -> None:
+    path = written(tmp_path, GOOD)
+    (tmp_path / "config.toml.d").mkdir()
+    (tmp_path / "config.toml.d" / "50-shops.toml").write_text("speaker.volume = 31\n")
+    last_good.keep(last_good.load(path, state), state)
+    (tmp_path / "config.toml.d" / "50-shops.toml").write_text("speaker.volume = 901\n")
+    loaded = last_good.load(path, state)
+    assert (loaded.config.talk.mode, loaded.config.speaker.volume) == ("hold", 31)
+    assert "50-shops.toml:1: speaker.volume: " in loaded.problems[0]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance import last_good
+from appliance import boot_files, last_good
 from appliance.daemon import Daemon
 from appliance.edge.notify import Nobody
 from appliance.memory import Memory
@@ -51,7 +51,7 @@ async def test_a_mistake_is_shown_until_it_is_mended(tmp_path: Path) -> None:
     rig.reload(WRONG)
     assert rig.box.panel.current_light == "fault_setup"
     assert "talk.mood" in rig.box.status()["fault"]
-    assert "the configuration is wrong" in rig.box.face.words()
+    assert "the set-up is wrong: " in rig.box.face.words()
     rig.reload(GOOD)
     await rig.settles()
     assert rig.box.panel.current_light == "ready"
@@ -119,3 +119,22 @@ async def test_a_record_that_was_switched_on_goes_on_in_the_next_box(
     assert box.status()["recorded_to"] == str(tmp_path / "wire.jsonl")
     running.cancel()
     await asyncio.wait([running])
+
+
+async def test_a_refused_file_of_the_boot_partition_is_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "refused").write_text(f"{tmp_path}\t{tmp_path}/voice-appliance.toml:1: talk: is not TOML\n")
+    monkeypatch.setattr(boot_files.refused, "__defaults__", (str(tmp_path),))
+    rig = Rig(tmp_path)
+    rig.box.face.show()
+    assert rig.box.panel.current_light == "fault_setup"
+    assert "is not TOML" in rig.box.status()["fault"] and "is not TOML" in rig.box.face.words()
+    # Another configuration mends another thing.
+    rig.reload(GOOD)
+    await rig.settles()
+    assert rig.box.panel.current_light == "fault_setup"
+    (tmp_path / "refused").unlink()
+    rig.reload(GOOD)
+    await rig.settles()
+    assert rig.box.status()["fault"] is None

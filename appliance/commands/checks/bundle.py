@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
+from appliance import __version__
 from appliance.commands.config import dump
 from appliance.config import Config
 from appliance.config_values import redacted
@@ -23,7 +24,7 @@ from appliance.config_values import redacted
 from .finding import Finding
 from .machine import UNIT, Machine
 
-LIBRARIES: Final = ("voice-appliance", "websockets", "gpiozero", "numpy", "pyaudio", "systemd-python")
+LIBRARIES: Final = ("websockets", "gpiozero", "numpy", "pyaudio", "systemd-python")
 
 JOURNAL_LINES: Final = 150
 """Some 20 KB: a day of a box that works, or the beginning of a fault."""
@@ -89,6 +90,7 @@ def clean(texts: Iterable[str]) -> str:
 
 
 def _versions(machine: Machine) -> Iterator[str]:
+    yield f"voice-appliance {__version__}"
     for library in LIBRARIES:
         try:
             yield f"{library} {version(library)}"

@@ -35,6 +35,11 @@ WIFI: Final = "Wi-Fi power save"
 USB: Final = "USB autosuspend"
 POWER: Final = "power supply"
 JOURNAL: Final = "journal"
+MEMORY: Final = "memory limit"
+ZONE: Final = "time zone"
+
+AS_IT_COMES: Final = ("Europe/London", "Etc/UTC", "")
+"""Zones that Raspberry Pi OS and Debian have when nobody has said where the box is."""
 
 KEEP_JOURNAL: Final = (
     "to keep it: sudo mkdir -p /etc/systemd/journald.conf.d; "
@@ -252,3 +257,24 @@ def journal(machine: Machine) -> Finding:
     if any(machine.path("/var/log/journal").glob("*/*.journal")):
         return ok(JOURNAL, "kept on the card")
     return skipped(JOURNAL, "no journal that this user may see")
+
+
+def memory(machine: Machine) -> Finding:
+    """Whether the unit's ``MemoryMax=`` does anything. The firmware of a Pi switches the kernel's part in it off."""
+    controllers = machine.text("/sys/fs/cgroup/cgroup.controllers").split()
+    if "memory" in controllers:
+        return ok(MEMORY, "in force: a leak ends the box, and not the Pi")
+    if "cgroup_disable=memory" in machine.text("/proc/cmdline").split():
+        fix = "to have it: add cgroup_enable=memory to the line of /boot/firmware/cmdline.txt, and restart the Pi"
+        return ok(MEMORY, "not in force: this system's firmware says cgroup_disable=memory", fix)
+    return skipped(MEMORY, "this system has no such limits")
+
+
+def zone(machine: Machine) -> Finding:
+    """By which zone the box tells the time, and counts its days."""
+    link = machine.path("/etc/localtime")
+    _, _, name = str(link.readlink()).partition("/zoneinfo/") if link.is_symlink() else ("", "", "")
+    if name in AS_IT_COMES:
+        said = f"{name or 'none is set'}, as the system comes: the box tells the time by it"
+        return ok(ZONE, said, "sudo timedatectl set-timezone Asia/Kolkata, or wherever it is; then restart the service")
+    return ok(ZONE, name)

@@ -9,18 +9,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from appliance import config
+from appliance import boot_files, config
 from appliance.config_tables import Config, CredentialSettings
 from appliance.edge import credentials
+from appliance.edge.credentials import SYSTEM_KEY as SYSTEM_KEY
 from appliance.errors import ConfigurationError, CredentialError
 
 from .finding import Finding, fault, ok, skipped, warning
 
 CONFIGURATION: Final = "configuration"
+BOOT: Final = "boot partition"
 KEY: Final = "key"
-
-SYSTEM_KEY: Final = "/etc/voice-appliance/key"
-"""What the unit's ``LoadCredential=`` names: systemd, as root, reads it when it starts the service."""
 
 OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 
@@ -32,7 +31,13 @@ def configuration(path: str | None) -> tuple[Config | None, list[Finding]]:
     except ConfigurationError as error:
         advice = "mend that line; voice-appliance config --check looks again"
         return None, [fault(CONFIGURATION, problem, advice) for problem in error.problems]
-    return loaded, [ok(CONFIGURATION, f"{config.source(path) or 'the defaults, no file'}: good")]
+    return loaded, [ok(CONFIGURATION, f"{', '.join(config.sources(path)) or 'the defaults, no file'}: good")]
+
+
+def boot(folder: str = boot_files.FOLDER) -> list[Finding]:
+    """A finding for each problem with the files on the boot partition."""
+    advice = "mend or remove that file, then sudo systemctl restart voice-appliance"
+    return [fault(BOOT, line, advice) for line in boot_files.refused(folder)]
 
 
 def key(

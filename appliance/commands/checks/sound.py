@@ -92,9 +92,13 @@ def missing(name: str, reason: str) -> Finding:
 
 
 def level(heard: Heard) -> Finding:
-    """Whether what was heard can be understood. A signal that never moves comes from no room: it is muted, or dead
-    (ruling 21)."""
+    """Whether what was heard can be understood. A signal that never moves comes from no room: it is muted, or dead;
+    but a switch that somebody has set is no fault, so it is one only where somebody spoke (ruling 21)."""
     loudest, speech = heard.loudest_dbfs, heard.speech_dbfs
+    if loudest <= SILENCE_DBFS and not heard.asked:
+        return warning(
+            LEVEL, "it gives no sound at all, and nobody was asked to speak", f"if it is not meant: {UNMUTE}"
+        )
     if loudest <= SILENCE_DBFS:
         return fault(LEVEL, "it gives no sound at all, not even a hiss: muted, or dead", UNMUTE)
     if not heard.asked:

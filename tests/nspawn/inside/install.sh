@@ -10,7 +10,7 @@ PYTHONPATH=/usr/lib/voice-appliance exec /usr/bin/python3 -P -m appliance "$@"
 EOF
 chmod 755 /usr/bin/voice-appliance
 cd /share/systemd
-install -m 644 voice-appliance.service voice-appliance-key.path voice-appliance-key.service \
+install -m 644 voice-appliance.service voice-appliance-key.path voice-appliance-key.service voice-appliance-restart.service \
 	voice-appliance-page.socket voice-appliance-page.service /usr/lib/systemd/system/
 install -D -m 644 voice-appliance.sysusers /usr/lib/sysusers.d/voice-appliance.conf
 install -D -m 644 voice-appliance.catalog /usr/lib/systemd/catalog/voice-appliance.catalog

@@ -257,7 +257,7 @@ def test_groups(pi: Machine, put: Put) -> None:
     ("loudest_dbfs", "speech_dbfs", "asked", "verdict", "said"),
     [
         (SILENCE_DBFS, SILENCE_DBFS, True, Verdict.FAULT, "muted, or dead"),
-        (SILENCE_DBFS, SILENCE_DBFS, False, Verdict.FAULT, "muted, or dead"),
+        (SILENCE_DBFS, SILENCE_DBFS, False, Verdict.WARNING, "no sound at all, and nobody was asked to speak"),
         (-70.0, SILENCE_DBFS, False, Verdict.OK, "-70 dBFS"),
         (-30.0, SILENCE_DBFS, True, Verdict.WARNING, "no speech is heard, only hum or noise of -30 dBFS"),
         (-10.0, -60.0, True, Verdict.WARNING, "too faint: -60 dBFS"),
@@ -369,3 +369,32 @@ def test_a_daemon_that_cannot_be_asked_keeps_its_hardware(
     error.__cause__ = cause
     found = running._absent(error, "/run/x", is_active)
     assert found.verdict is verdict and running.is_somebodys(found) is is_somebodys
+
+
+def test_a_limit_of_memory_that_does_nothing_is_told(pi: Machine) -> None:
+    assert machine.memory(pi).verdict is Verdict.SKIPPED
+    for name in ("/proc/cmdline", "/sys/fs/cgroup/cgroup.controllers"):
+        pi.path(name).parent.mkdir(parents=True, exist_ok=True)
+    pi.path("/proc/cmdline").write_text("console=tty1 cgroup_disable=memory rootwait\n")
+    pi.path("/sys/fs/cgroup/cgroup.controllers").write_text("cpuset cpu io pids\n")
+    found = machine.memory(pi)
+    assert "not in force" in found.line and "cgroup_enable=memory" in found.fix
+    # What the owner has added comes later on the line, and the kernel says what came of it.
+    pi.path("/sys/fs/cgroup/cgroup.controllers").write_text("cpuset cpu io memory pids\n")
+    assert machine.memory(pi).line.startswith("in force")
+
+
+@pytest.mark.parametrize("zone", ["Europe/London", "Etc/UTC", ""])
+def test_a_zone_that_nobody_has_chosen_is_told(pi: Machine, zone: str) -> None:
+    pi.path("/etc").mkdir(parents=True)
+    if zone:
+        pi.path("/etc/localtime").symlink_to(f"/usr/share/zoneinfo/{zone}")
+    found = machine.zone(pi)
+    assert "as the system comes" in found.line and "timedatectl set-timezone" in found.fix
+
+
+def test_a_zone_that_somebody_has_chosen_is_named(pi: Machine) -> None:
+    pi.path("/etc").mkdir(parents=True)
+    pi.path("/etc/localtime").symlink_to("../usr/share/zoneinfo/Asia/Kolkata")
+    found = machine.zone(pi)
+    assert (found.line, found.fix) == ("Asia/Kolkata", "")

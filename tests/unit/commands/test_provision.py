@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance import durable
+from appliance import boot_files, durable
 from appliance.commands import provision
 
 KEY = "sk-0123456789abcdef"
@@ -26,6 +26,8 @@ class Card:
         self.boot = folder / "boot"
         self.to = folder / "etc"
         self.boot.mkdir()
+        self.run = folder / "run"
+        self.run.mkdir()
         self.key = self.to / "key"
         self.configuration = self.to / "config.toml"
 
@@ -36,7 +38,7 @@ class Card:
 
     def start(self) -> int:
         """What systemd runs before the daemon."""
-        return provision.run(argparse.Namespace(boot=[str(self.boot)], to=str(self.to)))
+        return provision.run(argparse.Namespace(boot=[str(self.boot)], to=str(self.to), say_in=str(self.run)))
 
     @property
     def left(self) -> list[str]:
@@ -247,3 +249,33 @@ def test_on_a_read_only_partition_the_files_count_and_stay(
     assert card.key.exists()
     assert card.left == ["voice-appliance.key"]
     assert "read-only" in caplog.text
+
+
+def test_the_daemon_hears_of_what_was_refused_until_it_is_mended_or_gone(card: Card) -> None:
+    bad = card.put("voice-appliance.toml", b"talk\n")
+    card.put("voice-appliance (1).key", KEY.encode())
+    card.start()
+    told = boot_files.refused(str(card.run))
+    assert [f"{bad}:1: " in told[0], "not used under this name" in told[1]] == [True, True]
+    assert KEY not in "".join(told)
+    bad.unlink()
+    assert [line for line in boot_files.refused(str(card.run)) if str(bad) in line] == []
+    (card.boot / "voice-appliance (1).key").unlink()
+    assert card.start() == 0
+    assert list(card.run.iterdir()) == []
+
+
+def test_a_reset_takes_settings_and_key_away_and_what_lies_beside_it_counts(card: Card) -> None:
+    card.to.mkdir()
+    card.key.write_text("former key\n")
+    card.configuration.write_text("# former\n")
+    group = card.to / "config.toml.d" / "50-shops.toml"
+    group.parent.mkdir()
+    group.write_text("speaker.volume = 31\n")
+    card.put("VOICE-APPLIANCE.RESET.txt", b"")
+    card.put("voice-appliance.toml", SETTINGS.encode())
+    assert card.start() == 0
+    assert card.left == []
+    assert card.key.read_bytes() == b"" and stat.S_IMODE(card.key.stat().st_mode) == 0o600
+    assert card.configuration.read_text() == SETTINGS
+    assert group.exists()

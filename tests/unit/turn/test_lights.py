@@ -249,6 +249,7 @@ def test_between_two_changes_nothing_changes_that_can_be_seen(pattern: Pattern, 
 
 TESTS: list[tuple[Pattern, Callable[[Conditions], bool]]] = [
     (Pattern.STOPPING, lambda c: c.stopping),
+    (Pattern.IDENTIFY, lambda c: c.identifying and (c.muted or not c.listening)),
     (Pattern.MUTE, lambda c: c.muted),
     (Pattern.LISTENING_ENDING, lambda c: c.listening and c.hold_ending),
     (Pattern.LISTENING, lambda c: c.listening),
@@ -292,6 +293,7 @@ def test_the_documented_winner_wins(so: Conditions) -> None:
 def test_every_condition_alone_has_its_pattern() -> None:
     for pattern, so in [
         (Pattern.STOPPING, Conditions(stopping=True)),
+        (Pattern.IDENTIFY, Conditions(identifying=True)),
         (Pattern.MUTE, Conditions(muted=True)),
         (Pattern.LISTENING, Conditions(listening=True)),
         (Pattern.SPEAKING, Conditions(speaking=True)),
@@ -327,4 +329,4 @@ def test_on_three_leds_no_two_patterns_look_alike() -> None:
 def test_of_three_leds_the_fault_takes_part_only_in_what_is_not_well() -> None:
     with_fault = {pattern.name for pattern in Pattern if pattern.lamps[2]}
     faults = {pattern.name for pattern in Pattern if pattern.name.startswith("FAULT")}
-    assert with_fault == faults | {"MUTE", "RETRYING", "RESTING", "STARTING", "STOPPING"}
+    assert with_fault == faults | {"MUTE", "RETRYING", "RESTING", "IDENTIFY", "STARTING", "STOPPING"}
