@@ -48,6 +48,8 @@ class Box:
 
     def hang_up(self) -> None: ...
 
+    def identify(self) -> None: ...
+
 
 @contextlib.asynccontextmanager
 async def daemon(path: Path, box: Box, *, captions: bool = True) -> AsyncIterator[ControlServer]:
