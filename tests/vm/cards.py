@@ -189,6 +189,7 @@ def held(program: str) -> Iterator[subprocess.Popen[bytes]]:
 
 def a_card_that_was_held(program: str) -> str:
     """At the start another program has one half of the best card; 20 s later it gives it back."""
+    cards(2)
     part, other = ("microphone", "speaker") if program == "arecord" else ("speaker", "microphone")
     with held(program), as_nobody(__file__, "start", "1", "", str(HELD_S + GIVE_UP_S)) as process:
         time.sleep(HELD_S)
@@ -204,6 +205,7 @@ def a_card_that_was_held(program: str) -> str:
 
 def rights_that_are_late() -> str:
     """As udev gives them to a new card's files: a moment after the box has started."""
+    cards(1)
     nodes = [node for node in NODES.iterdir() if node.is_char_device()]
     for node in nodes:
         node.chmod(0o600)
