@@ -304,7 +304,13 @@ def main(arguments: list[str]) -> int:
     good = rounds = 0
     try:
         process = box.daemon.pid
+        # The light says ready as soon as there is a microphone.
         box.light("ready", since=0, timeout_s=60)
+        began_s = time.monotonic()
+        while not all(box.said(rf"{part}: Loopback") for part in NUMBER):
+            if time.monotonic() > began_s + 60:
+                raise Trouble("microphone and speaker are not both there")
+            time.sleep(0.02)
         for state, count in counts.items():
             for number in range(count):
                 parts = choices[state][number % len(choices[state])]
