@@ -82,8 +82,8 @@ def _pin_faults(config: Config) -> Iterator[tuple[tuple[KeyPath, ...], str]]:
 
 
 def _tool_faults(config: Config) -> Iterator[tuple[tuple[KeyPath, ...], str]]:
-    """What the tools contradict: each other, the voice, and the time a turn has."""
-    speaker, answer_s = config.speaker, config.talk.answer_s
+    """What the tools contradict: each other, and the voice."""
+    speaker = config.speaker
     if not speaker.volume_min <= speaker.volume <= speaker.volume_max:
         limits = f"speaker.volume_min ({speaker.volume_min}) to speaker.volume_max ({speaker.volume_max})"
         text = f"speaker.volume ({speaker.volume}) is not within {limits}"
@@ -95,8 +95,5 @@ def _tool_faults(config: Config) -> Iterator[tuple[tuple[KeyPath, ...], str]]:
                 (key, ("tools", "builtin")),
                 "a built-in tool has this name; leave that out of tools.builtin, or rename",
             )
-        if tool.timeout_s >= answer_s:
-            text = f"must be less than talk.answer_s ({answer_s:g}), when the turn is given up"
-            yield ((*key, "timeout_s"), ("talk", "answer_s")), text
         if tool.parameters.get("type", "object") != "object":
             yield ((*key, "parameters"),), 'must be of type "object": its properties are the arguments'

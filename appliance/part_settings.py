@@ -33,6 +33,7 @@ def turn_settings(config: Config) -> v.TurnSettings:
         settle_s=talk.settle_ms / 1000,
         tool_reply_s=talk.tool_reply_s,
         tool_rounds=config.tools.max_rounds,
+        tool_s=max((tool.timeout_s for tool in config.tools.own.values()), default=0.0),
         no_progress_s=talk.no_progress_s,
         follow_up_s=talk.follow_up_s,
         greeting_s=talk.greeting_s if config.service.greeting else None,

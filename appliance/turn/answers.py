@@ -251,7 +251,10 @@ def run_tools(c: Conversation, reply: Reply, now_s: float) -> None:
     turn.tools_running = turn.tool_ran = True
     turn.tool_rounds += 1
     turn.awaiting_continuation = turn.nudge_when_done = turn.nudged_for_tools = False
-    turn.continue_until_s = now_s + c.settings.answer_s
+    # Each ends by its own limit; what the service needs to answer comes on top of that.
+    turn.continue_until_s = now_s + c.settings.tool_s + c.settings.answer_s
+    if c.state is State.WAITING:
+        c.set(Deadline.ANSWER, turn.continue_until_s)
     c.cancel(Deadline.GATHER, Deadline.TOOL_REPLY, Deadline.NUDGE)
     c.do(v.StopSilence(), v.RunTools(calls))
 

@@ -235,12 +235,15 @@ class Conversation:
         self.set(Deadline.FOLLOW_UP, since_s + self.settings.follow_up_s)
         return State.EXPECTING
 
-    def abandon(self, outcome: Outcome, sound: Sound | None = None) -> State:
-        """Give up an utterance of which the service may hold a part (ruling 6)."""
+    def abandon(self, outcome: Outcome, sound: Sound | None = None, *, next_s: float | None = None) -> State:
+        """Give up an utterance of which the service may hold a part (ruling 6). ``next_s``: the press that the next one
+        begins with; what has been sent since then is of that one, and is not sent again."""
         turn = self.turn
         if turn.uplink and self.link_up:
-            in_speech = v.CloseSession("the service was in speech that nobody would end")
-            self.do(in_speech if turn.in_speech else v.Clear())
+            if turn.in_speech:
+                self.do(v.CloseSession("the service was in speech that nobody would end"))
+            elif next_s is None or (turn.ended_s is not None and turn.ended_s <= next_s):
+                self.do(v.Clear())
         return self.close_turn(outcome, sound)
 
     def drop_reply(self, *, cancel: bool) -> None:

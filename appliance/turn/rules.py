@@ -102,7 +102,7 @@ def long_press(c: Conversation, _: None, now_s: float) -> State:
         c.do(v.StopSilence(), v.ResumeUtterance(pressed_s))
         c.bound_hold(pressed_s)
         return State.LISTENING
-    c.abandon(Outcome.INTERRUPTED)
+    c.abandon(Outcome.INTERRUPTED, next_s=pressed_s)
     return c.open_turn(pressed_s, now_s)
 
 
@@ -164,7 +164,7 @@ def hold_too_long(c: Conversation, _: None, now_s: float) -> State:
 
 def live_too_long(c: Conversation, _: None, now_s: float) -> State:
     """The service ended the turn but has not answered: what the microphone hears since is not kept for ever."""
-    answers.end_live(c, now_s)
+    silence_for_microphone(c, now_s)
     return State.WAITING
 
 
@@ -241,12 +241,13 @@ def nothing_heard(c: Conversation, _: v.NothingHeard, now_s: float) -> State:
     """Who held the button waits for something, and nothing will come: sorry, now and not when ANSWER is due.
 
     A service that has ever said anything of this turn has heard somebody, whatever its turn detection left for the
-    commit. What was added after the commit it has not judged. And who tapped is not told (ruling 6).
+    commit. What was added after the commit it has not judged. And who tapped waits for nothing: ready, no sorry
+    (ruling 6), and the service is not asked to answer nobody.
     """
     turn = c.turn
-    if turn.service_ends or turn.service_spoke or turn.spoken_of_before or not turn.committed_all:
+    if turn.service_spoke or turn.spoken_of_before or not turn.committed_all:
         return State.WAITING
-    return _give_up(c, Outcome.NO_SPEECH, now_s)
+    return _give_up(c, Outcome.NO_SPEECH, now_s, None if turn.service_ends else Sound.SORRY)
 
 
 def stale(c: Conversation, _: None, now_s: float) -> State:
@@ -257,12 +258,13 @@ def no_answer(c: Conversation, _: None, now_s: float) -> State:
     return _give_up(c, Outcome.NO_ANSWER, now_s)
 
 
-def _give_up(c: Conversation, outcome: Outcome, now_s: float) -> State:
+def _give_up(c: Conversation, outcome: Outcome, now_s: float, sound: Sound | None = Sound.SORRY) -> State:
     """Say sorry; or, when the person has already begun to press for a new question, take that one."""
     if Deadline.LONG_PRESS not in c.deadlines or not c.microphone_ready:
-        return c.abandon(outcome, Sound.SORRY)
-    c.abandon(outcome)
-    return c.open_turn(c.pending_press_s, now_s)
+        return c.abandon(outcome, sound)
+    pressed_s = c.pending_press_s
+    c.abandon(outcome, next_s=pressed_s)
+    return c.open_turn(pressed_s, now_s)
 
 
 # ------------------------------------------------------------ what the service hears
@@ -282,6 +284,9 @@ def speech_began(c: Conversation, _: v.SpeechBegan, now_s: float) -> State:
         return State.LISTENING
     if c.state is State.WAITING and reply_taken_back:
         await_the_answer_again(c, now_s)
+    elif c.state is State.WAITING and not turn.committed:
+        # It hears late what is over: silence follows already, and a service that needs a word has had none.
+        tell_the_end(c, now_s)
     return c.state
 
 
@@ -420,13 +425,18 @@ def tail_lost(c: Conversation, _: v.MicrophoneLost, now_s: float) -> State:
 def live_lost(c: Conversation, _: v.MicrophoneLost, now_s: float) -> State:
     """The question is complete. Where the microphone was live still (a tap), zeros take its place: a service that hears
     speech begin late must hear it end, too."""
-    turn = c.turn
-    if turn.ended_s is None:
-        answers.end_live(c, now_s)
-        if turn.reply is None or not turn.reply.has_audio:
-            c.do(v.StartSilence())
-        if turn.reply is None:
-            tell_the_end(c, now_s)
+    if c.turn.ended_s is None:
+        silence_for_microphone(c, now_s)
     # Also of an end that was set a moment ago: a replay must not wait for it.
     c.do(v.CutUtterance())
     return State.WAITING
+
+
+def silence_for_microphone(c: Conversation, now_s: float) -> None:
+    """A live microphone ends in the wait: the service goes on hearing silence, and is told that this was all."""
+    turn = c.turn
+    answers.end_live(c, now_s)
+    if turn.reply is None or not turn.reply.has_audio:
+        c.do(v.StartSilence())
+    if turn.reply is None:
+        tell_the_end(c, now_s)

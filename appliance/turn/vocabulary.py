@@ -92,7 +92,7 @@ class Sound(Enum):
 class TurnSettings:
     """The times of a turn, all in seconds; the values and their reasons stand in ``default.toml``.
 
-    ``tool_rounds``: how often tools may run in one turn.
+    ``tool_rounds``: how often tools may run in one turn. ``tool_s``: how long one may take at most.
     """
 
     mode: Mode
@@ -111,6 +111,7 @@ class TurnSettings:
     settle_s: float
     tool_reply_s: float
     tool_rounds: int
+    tool_s: float
     no_progress_s: float
     follow_up_s: float
     greeting_s: float | None = None

@@ -207,7 +207,6 @@ WRONG: dict[str, tuple[str | bytes, list[str]]] = {
             '["/usr/local/bin/program", "--option"]',
             "4: tools.lamp.description: is missing; it must be text",
             "5: tools.lamp.comand: no such setting; did you mean tools.lamp.command?",
-            "6: tools.lamp.timeout_s: must be less than talk.answer_s (20), when the turn is given up",
             "8: tools.fan.command: must be a program with its full path, and its arguments: "
             '["/usr/local/bin/program", "--option"], not "fan --fast"',
             '9: tools.fan.description: must be text, not ""',

@@ -25,6 +25,7 @@ TIMES = v.TurnSettings(
     settle_s=0.2,
     tool_reply_s=3.0,
     tool_rounds=8,
+    tool_s=5.0,
     no_progress_s=10.0,
     follow_up_s=8.0,
 )

@@ -350,6 +350,21 @@ class TestWhileTheAnswerIsAwaited:
         box.release()
         assert box.state() is State.SENDING
 
+    @pytest.mark.parametrize("live", [False, True])
+    def test_what_the_service_has_of_the_new_question_is_not_taken_back(self, live: bool) -> None:
+        """A ``clear`` would take it, in a service that obeys, and one that does not would hear it twice."""
+        box = taps(Mode.TAP)
+        box.happens(v.SpeechBegan())
+        box.passes(1)
+        box.happens(v.SpeechEnded())
+        if not live:
+            box.happens(v.ReplyBegan("r1"), v.ToolCalled("r1", v.ToolCall("c", "t", "{}")))
+            box.passes(1)
+            assert box.did(v.EndUtterance)
+        box.press()
+        box.passes(TIMES.tap_max_s)
+        assert box.machine.number == 2 and bool(box.did(v.Clear)) is not live
+
     def test_giving_up_does_not_swallow_a_hold_that_has_begun(self) -> None:
         box = Box(Mode.HOLD)
         box.ask()
@@ -536,16 +551,19 @@ class TestNobodyWasHeard:
         assert box.outcomes == [Outcome.NO_SPEECH] and box.sounds[-1] is Sound.SORRY
 
     @pytest.mark.parametrize("mode", [Mode.TAP, Mode.OPEN, Mode.AUTO])
-    def test_not_of_a_turn_that_a_tap_opened(self, mode: Mode) -> None:
+    def test_a_tap_and_a_second_one_with_nothing_between_are_no_question(self, mode: Mode) -> None:
+        """Who tapped is not told, and the service is not asked to answer nobody."""
         box = Box(mode)
         box.hold(0.1)
         box.passes(1)
         box.hold(0.1)
+        box.passes(TIMES.tap_max_s)
         box.happens(v.UtteranceSent())
         assert box.did(v.Commit) and box.state() is State.WAITING
-        box.forget()
         box.happens(v.NothingHeard())
-        assert box.state() is State.WAITING and not box.effects
+        box.passes(TIMES.answer_s)
+        assert box.state() is State.READY and box.outcomes == [Outcome.NO_SPEECH]
+        assert not box.did(v.Nudge) and Sound.SORRY not in box.sounds
 
     def test_a_button_that_is_held_again_goes_on_with_the_new_question(self) -> None:
         box = self.held()
@@ -953,6 +971,36 @@ class TestTools:
         assert box.outcomes == [Outcome.TOOL_LOOP] and box.sounds[-1] is Sound.SORRY
         assert len(box.did(v.RunTools)) == TIMES.tool_rounds and len(box.did(v.CancelReply)) == 1
 
+    @pytest.mark.parametrize("words_before", [False, True])
+    def test_a_tool_has_its_own_time_whatever_was_waited_before(self, words_before: bool) -> None:
+        """Its own limit counts while it runs; the one for the answer starts anew behind it."""
+        box = Box(Mode.HOLD)
+        box.ask()
+        box.happens(v.SpeechEnded())
+        box.passes(TIMES.answer_s - 1)
+        box.happens(v.ReplyBegan("r1"))
+        if words_before:
+            box.happens(v.ReplyAudio("r1"))
+        box.answer_ends("r1", v.ToolCall("c", "slow", "{}"))
+        if words_before:
+            box.heard_to_its_end()
+        box.passes(TIMES.tool_s)
+        assert box.did(v.RunTools) and not box.did(v.AbortTools) and box.state() is State.WAITING
+        box.happens(v.ToolsFinished((("c", "{}"),)))
+        box.passes(TIMES.answer_s - 1)
+        assert box.state() is State.WAITING
+        box.happens(v.ReplyBegan("r2"), v.ReplyAudio("r2"))
+        assert box.state() is State.SPEAKING
+
+    def test_tools_that_never_answer_are_no_stuck_state(self) -> None:
+        box = Box(Mode.HOLD)
+        box.ask()
+        box.answer_begins()
+        box.answer_ends("r1", v.ToolCall("c", "slow", "{}"))
+        box.heard_to_its_end()
+        box.passes(TIMES.tool_s + TIMES.answer_s)
+        assert box.state() is State.READY and box.did(v.AbortTools) and box.outcomes == [Outcome.NO_ANSWER]
+
     def test_an_abandoned_turn_ends_its_tool_and_sends_nothing(self) -> None:
         box = asked()
         box.answer_ends("r1", CALL)
@@ -1306,6 +1354,45 @@ class TestNothingIsStuck:
         box.ask()
         box.happens(v.Stop())
         assert box.did(v.CloseSession) and not box.did(v.Clear)
+
+    @pytest.mark.parametrize("how", ["stop", "press"])
+    def test_a_reply_that_begins_ends_the_speech_of_a_service_that_forgets_to(self, how: str) -> None:
+        """Else whatever stops the answer would close a session in which nothing is wrong."""
+        box = Box(Mode.HOLD)
+        box.ask()
+        box.happens(v.ReplyBegan("r1"))
+        if how == "stop":
+            box.happens(v.Stop())
+        else:
+            box.press()
+            box.passes(TIMES.tap_max_s)
+            assert box.machine.number == 2
+        assert not box.did(v.CloseSession) and box.did(v.CancelReply)
+
+    def test_a_held_tap_is_answered_by_a_service_that_forgets_to_say_that_it_heard_the_end(self) -> None:
+        box = taps(Mode.TAP)
+        box.happens(v.SpeechBegan())
+        box.passes(2)
+        box.happens(v.ReplyBegan("r1"), v.ReplyAudio("r1"))
+        box.passes(TIMES.settle_s)
+        assert box.state() is State.SPEAKING
+
+    @pytest.mark.parametrize("late", [0.0, TIMES.nudge_s + 1])
+    def test_a_microphone_that_was_live_for_too_long_leaves_silence_behind(self, late: float) -> None:
+        """Else nothing would ever end a ``speech_started`` that comes then."""
+        box = taps(Mode.TAP)
+        box.happens(v.SpeechBegan())
+        box.passes(TIMES.max_hold_s - 3)
+        box.happens(v.SpeechEnded())
+        box.forget()
+        box.passes(3)
+        assert box.state() is State.WAITING and box.did(v.EndUtterance) and box.did(v.StartSilence)
+        box.passes(late)
+        assert not box.did(v.Commit) and not box.did(v.Nudge)
+        box.happens(v.SpeechBegan())
+        assert len(box.did(v.Commit)) == 1
+        box.passes(TIMES.nudge_s)
+        assert len(box.did(v.Nudge)) == 1
 
     def test_the_microphone_lost_while_speaking_to_it(self) -> None:
         box = Box(Mode.HOLD)
