@@ -53,6 +53,8 @@ class Turns:
         self._sending_s = 0.0
         """When the machine was told last that something of an utterance left."""
         self._farewell = False
+        self._told: rt.Session | None = None
+        """The session that was given the newest of what was said."""
         self.ended = 0
         """Turns that have ended."""
         self.warning = False
@@ -256,8 +258,14 @@ class Turns:
             self._underruns = self._parts.player.underruns
         # A late piece of an old reply never comes so far: the session drops it.
         self._parts.player.forget_ids()
+        if session is not self._told:
+            # What was said so far was said to another.
+            self._parts.utterance.rewind()
         if session is not None:
             session.begin_turn()
+            if session.in_speech:
+                # What is said now goes on with it, and no second speech_started comes.
+                self._pending.append(v.SpeechBegan())
             self.figures.sessions += 1
             if self.figures.sent_s is not None:
                 self._say_replay()
@@ -355,6 +363,7 @@ class Turns:
         heard = not self._parts.uplink.finished
         pcm = self._parts.uplink.next(now_s)
         if pcm is not None:
+            self._told = self._parts.link.session
             self._parts.ledger.sent(pcm, now_s, heard=heard)
         return pcm
 

@@ -135,6 +135,11 @@ class Session:
         return self._outcomes
 
     @property
+    def in_speech(self) -> bool:
+        """The service has heard speech begin, and neither heard it end nor begun to answer."""
+        return self._in_speech
+
+    @property
     def on_trust(self) -> bool:
         """``ready`` though nothing was confirmed, for the first time, and nothing has come since."""
         return self._opening.on_trust

@@ -12,9 +12,10 @@ from appliance import config
 from appliance.audio.format import frames_from_bytes, frames_from_s, s_from_frames
 from appliance.audio.microphone import MicrophoneOpened
 from appliance.daemon import Daemon
-from appliance.edge.link import Opened
+from appliance.edge.link import Lost, Opened
 from appliance.realtime import events as ev
 from appliance.realtime import session as rt
+from appliance.realtime.retry import Failure, What, classify
 from appliance.turn.vocabulary import State
 from tests.edge.paper_loop import on_paper
 
@@ -67,6 +68,13 @@ class Bench:
         self.daemon.link._conversation = line  # type: ignore[assignment]
         self.daemon.reports.on_link(Opened())
         return line
+
+    def loses(self) -> Line:
+        """The session is over, and another one is ready."""
+        self.daemon.link._conversation = None
+        verdict = classify(Failure(What.CLOSED, 1006))
+        self.daemon.reports.on_link(Lost(verdict, 0.5, was_open=True))
+        return self.connect()
 
     async def asked(self) -> Line:
         """A question that was held for a second and is sent whole."""
@@ -134,11 +142,13 @@ class Line:
         return sum(isinstance(event, kind) for event in self.sent)
 
 
-def on_bench(story: Callable[[Bench], Coroutine[Any, Any, None]], **settings: Any) -> None:
+def on_bench(
+    story: Callable[[Bench], Coroutine[Any, Any, None]], kind: type[Bench] = Bench, /, **settings: Any
+) -> None:
     """Run ``story`` in paper time on a box with these settings."""
 
     async def main() -> None:
-        bench = Bench(**settings)
+        bench = kind(**settings)
         await bench.passes(1)
         try:
             await story(bench)
