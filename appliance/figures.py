@@ -36,6 +36,10 @@ class TurnFigures:
     """Why it ended as it did, as far as the service or the connection said; one line, none of the person's words."""
     heard: Heard = field(default_factory=Heard)
 
+    def unanswered(self) -> None:
+        """What has been answered so far was no answer, for the person went on speaking."""
+        self.first_delta_s = self.written_s = self.audible_s = None
+
     def as_data(self, outcome: str) -> dict[str, Any]:
         """Plain values: seconds rounded to milliseconds, latencies None where one end is missing."""
         return {
@@ -46,8 +50,8 @@ class TurnFigures:
             "answer_s": round(self.heard.received_s, 3),
             "heard_s": round(self.heard.heard_s, 3),
             "press_to_first_append_s": _between(self.pressed_s, self.first_append_s),
-            "end_to_first_delta_s": _between(self.ended_s, self.first_delta_s),
-            "end_to_audible_s": _between(self.ended_s, self.audible_s),
+            "end_to_first_delta_s": _waited(self.ended_s, self.first_delta_s),
+            "end_to_audible_s": _waited(self.ended_s, self.audible_s),
             "first_delta_to_written_s": _between(self.first_delta_s, self.written_s),
             "first_delta_to_audible_s": _between(self.first_delta_s, self.audible_s),
             "sessions": self.sessions,
@@ -62,7 +66,7 @@ class TurnFigures:
         parts = [f"turn {self.number} {outcome}{why}", said]
         if self.heard.received_s:
             parts.append(f"{self.heard.heard_s:.1f} of {self.heard.received_s:.1f} s of answer heard")
-        if (waited_s := _between(self.ended_s, self.audible_s)) is not None:
+        if (waited_s := _waited(self.ended_s, self.audible_s)) is not None:
             parts.append(f"answered after {waited_s:.1f} s")
         if self.sessions > 1:
             parts.append(f"sent {self.sessions} times")
@@ -97,6 +101,12 @@ class Totals:
             f"{self.turns} turns, {self.answered} answered, {self.sent_s:.0f} s of audio sent, "
             f"{self.received_s:.0f} s received, connected for {self.connected_s / 60:.0f} min"
         )
+
+
+def _waited(end_s: float | None, answer_s: float | None) -> float | None:
+    """Seconds from the end of the question; 0 for an answer that was there before it, to a pause within it."""
+    waited_s = _between(end_s, answer_s)
+    return None if waited_s is None else max(waited_s, 0.0)
 
 
 def _between(start_s: float | None, end_s: float | None) -> float | None:

@@ -38,6 +38,11 @@ BY_SERVICE: Final = frozenset(
 """Outcomes of which the service or the connection may have said why."""
 
 
+TOOL_ROUND_S: Final = 10.0
+"""What a round of tools counts for in the hour's allowance. No audio moves, and the model reads the conversation anew
+and writes, which costs as a short answer does: a model that only calls tools must meet the bound, too."""
+
+
 class Ledger:
     """Told of everything that counts; called from the event loop."""
 
@@ -113,6 +118,10 @@ class Ledger:
         self.figures.heard.received(response_id, seconds)
         self._totals.received_s += seconds
         self._allowance.spend(seconds, now_s)
+
+    def tools_ran(self, now_s: float) -> None:
+        """One round of tools begins."""
+        self._allowance.spend(TOOL_ROUND_S, now_s)
 
     def person_said(self, text: str) -> None:
         """What the service understood; it may come in several parts when somebody pauses."""

@@ -62,13 +62,13 @@ class OwnVoice:
         return clips.Clip(advice.of(policy.verdict, shown=shown).value)
 
     def make_way(self) -> None:
-        """What is said from now on may leave: a clip ends, and neither it nor its echo is sent.
+        """What is said from now on may leave: a clip or a tone ends, and nothing that sounded is sent, nor its echo.
 
         In ``hold`` that is not before the press has proved to be one, so that who taps at the button in haste hears
         the hint to its end. And a press that the link is about to refuse unheard leaves the clip as it is, for it says
-        why.
+        why. When the end of what sounds is known the utterance may begin behind it, and not sooner.
         """
         parts = self._parts
-        if parts.sounds.saying and not parts.link.refuses:
+        if not parts.link.refuses:
             parts.sounds.hush()
-            parts.utterance.not_before(parts.speaker.audible_until_s + self._times.echo_tail_s)
+        parts.utterance.not_before(parts.speaker.audible_until_s + self._times.echo_tail_s)

@@ -99,6 +99,7 @@ class Reports:
                 self._end_replies()
                 self._turns.happens(v.LinkLost())
             case rt.SpeechBegan():
+                self._turns.goes_on()
                 self._turns.happens(v.SpeechBegan())
             case rt.SpeechEnded():
                 if self._parts.machine.state is v.State.LISTENING:

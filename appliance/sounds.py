@@ -77,10 +77,9 @@ class Sounds:
                 self._announcements.begun(clip, _now_s() + self._speaker.latency_s + spoken.length_s)
 
     def hush(self) -> None:
-        """A clip that sounds fades out in 5 ms, and is over; replies are not touched."""
-        if self.saying:
-            self._speaker.hush()
-            self._announcements.cut(_now_s())
+        """A clip or a tone that sounds fades out in 5 ms, and is over; replies are not touched."""
+        self._speaker.hush()
+        self._announcements.cut(_now_s())
 
     def await_answer(self, awaited: bool, *, held: bool) -> None:
         """Tick from ``FIRST_TICK_S`` after this was first called with ``awaited`` on, until it is called without.

@@ -108,9 +108,15 @@ class Turns:
             self.on_change()
 
     def end_conversation(self) -> None:
-        """The session is closed when this turn is over, its last words heard. A press before that takes it back: the
-        person goes on."""
+        """The session is closed when this turn is over, its last words heard. A press before that takes it back, or a
+        word (``goes_on``): the person goes on."""
         self._farewell = True
+
+    def goes_on(self) -> None:
+        """The service hears the person speak. What it has answered of this turn so far is no answer (ruling 2)."""
+        if self._parts.machine.state not in (v.State.READY, v.State.ENDING, v.State.EXPECTING):
+            self._farewell = False
+            self.figures.unanswered()
 
     def happens(self, event: v.Event) -> None:
         """Feed the machine. What its effects bring about at once waits until all of them are carried out."""
@@ -196,13 +202,12 @@ class Turns:
             case v.BeginUtterance(at_s):
                 self.figures.pressed_s = at_s
                 parts.utterance.begin(at_s - self._times.pre_roll_s)
-                parts.utterance.not_before(parts.speaker.audible_until_s + self._times.echo_tail_s)
                 parts.uplink.begin(parts.utterance)
             case v.ResumeUtterance(at_s):
                 self.warning = False
+                self.figures.ended_s = None
                 parts.utterance.resume(at_s - self._times.pre_roll_s)
                 self.voice.make_way()
-                parts.utterance.not_before(parts.speaker.audible_until_s + self._times.echo_tail_s)
             case v.EndUtterance(at_s):
                 if self.figures.ended_s is None or parts.machine.state is v.State.SENDING:
                     # Where the service ended the turn, its word counts, not the moment the answer sounds.
@@ -235,8 +240,11 @@ class Turns:
             case v.HoldReply():
                 parts.player.hold()
             case v.DropReply():
+                # With it goes what sounds of ours, which is then no more so.
+                parts.sounds.hush()
                 parts.speaker.flush()
             case v.RunTools(calls):
+                parts.ledger.tools_ran(self._now_s())
                 self._tool_task = asyncio.get_running_loop().create_task(self._run_tools(calls))
             case v.AbortTools():
                 self._abort_tools()
