@@ -54,6 +54,7 @@ class Ledger:
         self._connected_at_s: float | None = None
         self._person = ""
         self._box = ""
+        self._turn_open = False
         self.figures = TurnFigures(0, 0.0)
         """Of the current turn, or of the last one."""
         self.level = SpeechLevel()
@@ -73,6 +74,7 @@ class Ledger:
         self.figures = TurnFigures(number, now_s)
         self.level = SpeechLevel()
         self._person = self._box = ""
+        self._turn_open = True
         self.reason = ""
 
     def went_wrong(self, reason: str) -> None:
@@ -82,6 +84,7 @@ class Ledger:
 
     def close_turn(self, outcome: Outcome) -> dict[str, Any]:
         """The turn has ended; its line is written. Returns its figures as plain data."""
+        self._turn_open = False
         self._totals.turns += 1
         self._totals.answered += outcome is Outcome.ANSWERED
         self.figures.reason = self.reason if outcome in BY_SERVICE else ""
@@ -123,9 +126,13 @@ class Ledger:
         """One round of tools begins."""
         self._allowance.spend(TOOL_ROUND_S, now_s)
 
-    def person_said(self, text: str) -> None:
-        """What the service understood; it may come in several parts when somebody pauses."""
-        self._person = f"{self._person} {text}".strip()
+    def person_said(self, text: str, turn: int) -> None:
+        """What the service understood; it may come in several parts when somebody pauses. Of a turn that is over it is
+        kept by itself, with that turn's number."""
+        if turn == self.figures.number and self._turn_open:
+            self._person = f"{self._person} {text}".strip()
+        else:
+            self._transcripts.turn(turn, text, "", "")
 
     def box_said(self, response_id: str, text: str) -> None:
         """A piece of an answer's text."""

@@ -116,8 +116,8 @@ class Reports:
             case rt.ReplyText(response_id, text):
                 ledger.box_said(response_id, text)
                 self._publish({"event": "caption", "side": "box", "text": text})
-            case rt.CallerText(text):
-                ledger.person_said(text)
+            case rt.CallerText(text, turn):
+                ledger.person_said(text, turn)
                 self._publish({"event": "caption", "side": "person", "text": text})
             case rt.ToolCalled(response_id, call):
                 tool_call = v.ToolCall(call.call_id, call.name, call.arguments)

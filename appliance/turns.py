@@ -270,7 +270,7 @@ class Turns:
             # What was said so far was said to another.
             self._parts.utterance.rewind()
         if session is not None:
-            session.begin_turn()
+            session.begin_turn(number)
             if session.in_speech:
                 # What is said now goes on with it, and no second speech_started comes.
                 self._pending.append(v.SpeechBegan())

@@ -132,7 +132,10 @@ class SessionUpdated:
 
 @dataclass(frozen=True, slots=True)
 class SpeechStarted:
-    """The service hears the person begin to speak. On the wire an ``input_audio_buffer`` event."""
+    """The service hears the person begin to speak. On the wire an ``input_audio_buffer`` event. ``item_id``: of what
+    is being said; None: not told."""
+
+    item_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,9 +71,10 @@ class ReplyEnded:
 
 @dataclass(frozen=True, slots=True)
 class CallerText:
-    """What the service understood the person to say."""
+    """What the service understood the person to say. ``turn``: in which turn, by the number that it was begun with."""
 
     text: str
+    turn: int
 
 
 @dataclass(frozen=True, slots=True)

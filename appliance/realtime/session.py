@@ -72,6 +72,7 @@ from .outcomes import SpeechEnded as SpeechEnded
 from .outcomes import ToolCalled as ToolCalled
 from .place import Place
 from .responses import CANCEL_DEADLINE_S, Response, Responses
+from .speeches import Speeches
 
 UNFINISHED: Final = frozenset({"cancelled", "failed", "incomplete"})
 """How a reply ends that did not come to its end."""
@@ -104,6 +105,7 @@ class Session:
         self._called: set[tuple[str, str, str]] = set()
         """Id, name and arguments of the calls of this turn that were passed on."""
         self._complaints = Complaints()
+        self._speeches = Speeches()
         self._heard_pause = False
         """``speech_stopped`` has arrived in this turn."""
         self._interrupted_s: float | None = None
@@ -206,16 +208,18 @@ class Session:
 
     # ------------------------------------------------------------ turns
 
-    def begin_turn(self) -> None:
+    def begin_turn(self, number: int | None = None) -> None:
         """A new turn: replies of earlier ones no longer count. Whoever calls has cancelled what is in progress.
+        ``number``: greater than that of the turn before; None: the next one.
 
         While the service is in speech it hears what comes next as one utterance with what came before, and answers
         both: that speech is of this turn too (ruling 1, first sentence).
         """
         self._responses.drop_all("it answers an earlier turn")
         self._turn_open = True
-        self._turn += 1
+        self._turn = self._turn + 1 if number is None else number
         self._heard_pause = False
+        self._speeches.begin_turn(self._turn, goes_on=self._in_speech)
         self._place.begin_turn(in_speech=self._in_speech)
         self._commits.begin_turn(noticed=self._in_speech)
         self._called.clear()
@@ -243,13 +247,15 @@ class Session:
             case ev.ConversationItemCreated():
                 # It repeats what the transcript says, or what we sent.
                 pass
-            case ev.SpeechStarted():
-                self._speech_began(now_s)
+            case ev.SpeechStarted(item_id):
+                self._speech_began(item_id, now_s)
             case ev.SpeechStopped():
                 self._speech_ended()
-            case ev.InputTranscriptionCompleted(transcript=text):
-                self._commits.noticed()
-                self._outcomes.append(CallerText(text))
+            case ev.InputTranscriptionCompleted(item_id, text):
+                turn = self._speeches.turn_of(item_id)
+                if turn == self._turn:
+                    self._commits.noticed()
+                self._outcomes.append(CallerText(text, turn))
             case ev.ResponseCreated(wire_id):
                 self._announced(wire_id, now_s)
             case ev.OutputAudioDelta(response_id=wire_id, audio=audio):
@@ -296,10 +302,11 @@ class Session:
                 case Refused():
                     self._outcomes.append(step)
 
-    def _speech_began(self, now_s: float) -> None:
+    def _speech_began(self, item_id: str | None, now_s: float) -> None:
         # Ruling 2: what the service has said so far answers half a question, whether or not it cancels it itself. No
         # cancel of ours: the service says speech_started because it has done so.
         self._in_speech = True
+        self._speeches.began(item_id)
         self._commits.noticed()
         if self._responses.drop_all("the person went on speaking"):
             self._interrupted_s = now_s
@@ -353,6 +360,7 @@ class Session:
         place = self._place
         if place.evidence:
             self._commits.noticed()
+            self._speeches.heard()
         before = self._responses.current()
         why = "it began before our cancel was confirmed" if self._responses.settling(now_s) else place.refusal()
         nudged = place.is_nudged

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from pathlib import Path
 
@@ -28,7 +29,7 @@ def a_turn(ledger: Ledger, number: int, now_s: float, outcome: Outcome = Outcome
     ledger.open_turn(number, now_s)
     ledger.sent(SECOND * 3, now_s + 1)
     ledger.figures.ended_s = now_s + 3
-    ledger.person_said("മഴ?")
+    ledger.person_said("മഴ?", number)
     ledger.box_said("r1", "നാളെ മഴ")
     ledger.received("r1", SECOND * 2, now_s + 4)
     ledger.figures.audible_s = now_s + 4.1
@@ -106,3 +107,19 @@ def test_each_turn_is_transcribed_alone(ledger: Ledger, tmp_path: Path) -> None:
     a_turn(ledger, 2, 10.0)
     lines = (tmp_path / "said.jsonl").read_text(encoding="utf-8").splitlines()
     assert len(lines) == 2 and lines[0].count("മഴ?") == lines[1].count("മഴ?") == 1
+
+
+def test_words_that_come_late_are_kept_with_the_number_of_their_turn(ledger: Ledger, tmp_path: Path) -> None:
+    a_turn(ledger, 1, 0.0)
+    ledger.person_said("വൈകി", 1)
+    ledger.open_turn(2, 10.0)
+    ledger.person_said("വളരെ വൈകി", 1)
+    ledger.person_said("രണ്ട്", 2)
+    ledger.close_turn(Outcome.ANSWERED)
+    lines = [json.loads(line) for line in (tmp_path / "said.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [(line["turn"], line["person"]) for line in lines] == [
+        (1, "മഴ?"),
+        (1, "വൈകി"),
+        (1, "വളരെ വൈകി"),
+        (2, "രണ്ട്"),
+    ]

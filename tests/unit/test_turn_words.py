@@ -35,7 +35,7 @@ class Numbered(Bench):
 def steps_sent(line: Line) -> npt.NDArray[np.int_]:
     """The steps of which a sound left, in order, each as often as its whole length left."""
     appends = [np.frombuffer(event.audio, "<i2") for event in line.sent if isinstance(event, ev.InputAudioBufferAppend)]
-    samples = np.abs(np.concatenate(appends))
+    samples: npt.NDArray[np.int_] = np.abs(np.concatenate(appends)).astype(np.int_)
     samples = samples[samples > 0]
     return samples[:: frames_from_s(BLOCK_S)]
 

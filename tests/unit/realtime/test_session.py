@@ -854,7 +854,7 @@ def test_a_reply_survives_any_number_of_others(answering: Connection) -> None:
 def test_what_the_person_said_is_passed_on_once(connection: Connection) -> None:
     assert connection.says(
         ev.ConversationItemCreated("user", ("സമയം എത്രയായി",)), ev.InputTranscriptionCompleted("i", "സമയം എത്രയായി")
-    ) == [out.CallerText("സമയം എത്രയായി")]
+    ) == [out.CallerText("സമയം എത്രയായി", 1)]
 
 
 # ---------------------------------------------------------------- any order at all
