@@ -16,6 +16,8 @@
 #                     pulled out of a box fifteen times; ARGS='idle=1 listening=0' for fewer
 #   make bench        what it costs: processor, memory, start-up, latencies
 #   make bench-gate   what the hands-free voice gate hears, by noise and loudness, and what opens it that is no voice
+#   make chaos        boxes among people, services, networks and devices at random, in paper time: five minutes, and the seed of
+#                     what went wrong; ARGS='--seed 7 --episode 3' for that again
 #   make soak         half an hour of questions and troubles; ARGS='--minutes 5 --seed 7' for another
 #   make setup        the virtual environment alone, which the others make when it is missing
 #   make clean        removes what set-up made
@@ -42,7 +44,7 @@ BUILD_PACKAGES := debhelper dh-python dpkg-dev python3-venv
 APT_INSTALL_DEB = $(APT_GET) -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold install --reinstall \
 	--allow-downgrades
 
-.PHONY: demo test deb install uninstall check format test-unplug test-system test-vm bench bench-gate soak setup clean packages
+.PHONY: demo test deb install uninstall check format test-unplug test-system test-vm bench bench-gate chaos soak setup clean packages
 .DELETE_ON_ERROR:
 
 demo: $(READY)
@@ -100,6 +102,9 @@ SPEECH_PACKAGES := espeak-ng $(foreach language,en fr it ru,asterisk-core-sounds
 bench-gate: PACKAGES += $(SPEECH_PACKAGES)
 bench-gate: packages $(READY)-test
 	$(BIN)/python -m tests.bench.gate $(ARGS)
+
+chaos: $(READY)-test
+	$(BIN)/python -m tests.chaos $(ARGS)
 
 soak: $(READY)-test
 	$(BIN)/python -m tests.soak $(ARGS)
