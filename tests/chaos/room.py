@@ -45,12 +45,12 @@ class Room:
         self._loop = asyncio.get_running_loop()
         self._random = random
         monkeypatch.setattr(speaker_module, "time", SimpleNamespace(monotonic=self._loop.time))
-        self.mode = random.choice(["auto", "auto", "hold", "tap", "open"])
+        mode = random.choice(["auto", "auto", "hold", "tap", "open"])
 
         async def credential() -> str:
             return KEY
 
-        self.daemon = Daemon(config.load(None, self._settings(service)), credential=credential)
+        self.daemon = Daemon(config.load(None, self._settings(service, mode)), credential=credential)
         slow = Tool(SLOW_TOOL, "takes long", {"type": "object", "properties": {}}, self._slow_tool)
         self.daemon.tools._tools[SLOW_TOOL] = slow
         self.began_s = self._loop.time()
@@ -68,12 +68,13 @@ class Room:
         self.daemon.listeners.append(self._watch)
         self.plug_in()
         self.plug_speaker()
+        self.note(f"on, in mode {mode}")
 
-    def _settings(self, service: Service) -> Mapping[str, Any]:
+    def _settings(self, service: Service, mode: str) -> Mapping[str, Any]:
         return {
             "service.url": service.url,
             "service.greeting": self._random.random() < 0.3,
-            "talk.mode": self.mode,
+            "talk.mode": mode,
             "talk.settle_ms": self._random.choice([0, 200]),
             "talk.append_ms": self._random.choice([20, 40, 100]),
             "link.connect": self._random.choice(["on-demand", "always"]),
@@ -172,7 +173,10 @@ class Room:
             signs = np.resize(np.array([1, -1]), count)
             daemon.ring.write((sizes * signs).astype(np.int16), began_s)
             daemon.microphone.on_audio()
-            if speaking and listened and self._listens(began_s) and turn == daemon.machine.number and not echo.any():
+            whole = listened and self._listens(began_s) and turn == daemon.machine.number and not echo.any()
+            # The listening earcon takes the place of what is said in the same moment.
+            masked = any(began_s < to_s and from_s < self._loop.time() for from_s, to_s in daemon.utterance._masks)
+            if speaking and whole and not masked:
                 self.due.setdefault(turn, []).append(self.steps)
         self.steps += speaking
         self._look()
