@@ -152,7 +152,7 @@ def _judge_words(room: Room, connections: list[ConnectionRecord]) -> None:
     for turn in room.turns:
         if turn["outcome"] != Outcome.ANSWERED.value:
             continue
-        due = set(room.due.get(turn["turn"], ()))
+        due = {step for step, _ in room.due.get(turn["turn"], ())}
         if due and not any(due <= steps for steps in sent):
             lost = min((due - steps for steps in sent), key=len, default=due)
             room.trouble(f"turn {turn['turn']} was answered without {len(lost)} of {len(due)} steps of it")

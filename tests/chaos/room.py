@@ -57,7 +57,7 @@ class Room:
         self.turns: list[dict[str, Any]] = []
         self.troubles: list[str] = []
         self.trace: list[str] = []
-        self.due: dict[int, list[int]] = {}
+        self.due: dict[int, list[tuple[int, float]]] = {}
         self.speaking = False
         self.steps = 0
         self.has_speaker = self.plugged = False
@@ -177,7 +177,11 @@ class Room:
             # The listening earcon takes the place of what is said in the same moment.
             masked = any(began_s < to_s and from_s < self._loop.time() for from_s, to_s in daemon.utterance._masks)
             if speaking and whole and not masked:
-                self.due.setdefault(turn, []).append(self.steps)
+                self.due.setdefault(turn, []).append((self.steps, began_s))
+            if whole and len(daemon.utterance._stretches) == 1:
+                # A clip that a real hold has ended takes the first words with it.
+                starts_s = daemon.utterance._stretches[0].start_s
+                self.due[turn] = [(step, at_s) for step, at_s in self.due.get(turn, ()) if at_s >= starts_s]
         self.steps += speaking
         self._look()
 
