@@ -19,6 +19,8 @@
 #   make bench        what it costs: processor, memory, start-up, latencies
 #   make bench-gate   what the hands-free voice gate hears, by noise and loudness, and what opens it that is no voice
 #   make test-page    the kiosk's screen in Debian's Chromium; its pictures are left in build/page
+#   make chaos        boxes among people, services, networks and devices at random, in paper time: five minutes, and the seed of
+#                     what went wrong; ARGS='--seed 7 --episode 3' for that again
 #   make soak         half an hour of questions and troubles; ARGS='--minutes 5 --seed 7' for another
 #   make readings     a whole box against all that the service's page leaves open, each two together, then 10 000 turns at random
 #   make setup        the virtual environment alone, which the others make when it is missing
@@ -46,7 +48,7 @@ BUILD_PACKAGES := debhelper dh-python dpkg-dev git python3-venv
 APT_INSTALL_DEB = $(APT_GET) -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold install --reinstall \
 	--allow-downgrades
 
-.PHONY: demo test deb repository install install-kiosk uninstall uninstall-kiosk check format test-unplug test-page test-system test-vm bench bench-gate soak readings setup clean packages
+.PHONY: demo test deb repository install install-kiosk uninstall uninstall-kiosk check format test-unplug test-page test-system test-vm bench bench-gate chaos soak readings setup clean packages
 .DELETE_ON_ERROR:
 
 demo: $(READY)
@@ -131,6 +133,9 @@ SPEECH_PACKAGES := espeak-ng $(foreach language,en fr it ru,asterisk-core-sounds
 bench-gate: PACKAGES += $(SPEECH_PACKAGES)
 bench-gate: packages $(READY)-test
 	$(BIN)/python -m tests.bench.gate $(ARGS)
+
+chaos: $(READY)-test
+	$(BIN)/python -m tests.chaos $(ARGS)
 
 soak: $(READY)-test
 	$(BIN)/python -m tests.soak $(ARGS)

@@ -16,6 +16,10 @@ EARCON_MASK_S: Final = 0.1
 """Nobody answers a sound sooner than this after the press that makes it; the listening earcon, 50 ms long and some 45
 ms on its way through host and card (measured), is over by then."""
 
+LATEST_EARCON_S: Final = 0.02
+"""A press that is acted on later after it happened (by a busy loop, or because only a long one counts) has no listening
+earcon: most of it would lie behind ``EARCON_MASK_S``. The light says the same."""
+
 
 class OwnVoice:
     """Of one box's turns."""
@@ -44,6 +48,8 @@ class OwnVoice:
         if clip is not None:
             parts.sounds.say(clip, sound, unasked=self.unasked)
             return
+        if sound is v.Sound.LISTENING and self._is_late():
+            return
         length_s = parts.sounds.tone(sound)
         if sound is v.Sound.LISTENING and length_s:
             # The microphone is live already: zeros take the place of our own sound, so that it is never taken for
@@ -52,6 +58,10 @@ class OwnVoice:
             begin_s, last_s = end_s - length_s, parts.ledger.figures.pressed_s + EARCON_MASK_S
             if begin_s < last_s:
                 parts.utterance.mask(begin_s, min(end_s, last_s))
+
+    def _is_late(self) -> bool:
+        """The listening earcon would sound into what the person says, and be sent with it."""
+        return asyncio.get_running_loop().time() > self._parts.ledger.figures.pressed_s + LATEST_EARCON_S
 
     def _advice(self) -> clips.Clip | None:
         """What the connection's last failure asks for; None: it has not failed."""

@@ -16,9 +16,9 @@ class PaperLoop(asyncio.SelectorEventLoop):
     """Real sockets, paper time. ``time()`` starts at the monotonic clock and moves by jumps alone: how long the machine
     takes for a step, or what else runs on it, changes nothing."""
 
-    def __init__(self) -> None:
+    def __init__(self, grace_s: float = GRACE_S) -> None:
         self._now_s = time.monotonic()
-        super().__init__(_Jumping(self))
+        super().__init__(_Jumping(self, grace_s))
 
     def time(self) -> float:
         return self._now_s
@@ -31,20 +31,21 @@ class PaperLoop(asyncio.SelectorEventLoop):
 class _Jumping(selectors.DefaultSelector):
     """Waits hardly at all, and tells the loop that the wait is over."""
 
-    def __init__(self, loop: PaperLoop) -> None:
+    def __init__(self, loop: PaperLoop, grace_s: float) -> None:
         super().__init__()
         self._loop = loop
+        self._grace_s = grace_s
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         ready: list[tuple[selectors.SelectorKey, int]] = super().select(
-            timeout if timeout is None else min(timeout, GRACE_S)
+            timeout if timeout is None else min(timeout, self._grace_s)
         )
         if not ready and timeout is not None:
             self._loop.jump(timeout)
         return ready
 
 
-def on_paper(main: Coroutine[Any, Any, None]) -> None:
+def on_paper(main: Coroutine[Any, Any, None], grace_s: float = GRACE_S) -> None:
     """Run ``main`` in paper time."""
-    with asyncio.Runner(loop_factory=PaperLoop) as runner:
+    with asyncio.Runner(loop_factory=lambda: PaperLoop(grace_s)) as runner:
         runner.run(main)

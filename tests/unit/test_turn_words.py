@@ -122,11 +122,14 @@ class Sounding(Numbered):
     def __init__(self, **settings: object) -> None:
         super().__init__(**settings)
         self.speaker = PaperSpeaker(self.daemon)
+        self.heard = 0
+        """Samples of it that were no silence."""
 
     async def passes(self, seconds: float) -> None:
         for _ in range(round(seconds / BLOCK_S)):
             await super().passes(BLOCK_S)
-            self.speaker.plays(frames_from_s(BLOCK_S), asyncio.get_running_loop().time())
+            sound = self.speaker.plays(frames_from_s(BLOCK_S), asyncio.get_running_loop().time())
+            self.heard += int(np.count_nonzero(sound))
 
 
 @pytest.mark.parametrize("what", ["a clip", "a tone"])
@@ -155,6 +158,26 @@ def test_a_press_ends_what_the_box_says_and_is_heard_from_the_end_of_its_echo(
         assert_each_once(line, pressed + 100)
 
     on_bench(story, Sounding, panel__language="both")
+
+
+def test_a_question_that_only_a_long_press_opens_begins_without_a_sound(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The listening earcon would come while the person speaks, and be sent as the person's words."""
+
+    async def story(bench: Bench) -> None:
+        monkeypatch.setattr(speaker_module, "time", SimpleNamespace(monotonic=asyncio.get_running_loop().time))
+        assert isinstance(bench, Sounding)
+        line = bench.connect()
+        await bench.hold(0.1)
+        assert not bench.speaker.busy, "it has sounded"
+        line.says(ev.SpeechStarted(), ev.SpeechStopped())
+        await bench.passes(1)
+        before = bench.heard
+        bench.daemon.edge(True, "bench")
+        await bench.passes(1)
+        assert bench.state() is State.LISTENING and bench.daemon.machine.number == 2
+        assert bench.heard == before > 0
+
+    on_bench(story, Sounding, talk__mode="tap")
 
 
 def test_what_silences_an_answer_ends_a_clip_that_is_being_said_before_it(monkeypatch: pytest.MonkeyPatch) -> None:

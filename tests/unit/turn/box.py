@@ -40,9 +40,15 @@ class Box:
     """Feeds a machine and remembers what it asked for. ``effects`` is everything since the last ``forget()``."""
 
     def __init__(
-        self, mode: Mode, *, link: bool = True, microphone: bool = True, greeting_s: float | None = None
+        self,
+        mode: Mode,
+        *,
+        link: bool = True,
+        microphone: bool = True,
+        greeting_s: float | None = None,
+        settle_s: float = TIMES.settle_s,
     ) -> None:
-        self.machine = Machine(replace(settings(mode), greeting_s=greeting_s))
+        self.machine = Machine(replace(settings(mode), greeting_s=greeting_s, settle_s=settle_s))
         self.now_s = 100.0
         self.effects: list[v.Effect] = []
         if microphone:

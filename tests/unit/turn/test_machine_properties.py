@@ -24,10 +24,10 @@ LONGEST_TURN_S = (
 class World(RuleBasedStateMachine):
     """A box and everything around it. The service here is allowed to be strange, but not to break causality."""
 
-    @initialize(mode=st.sampled_from(Mode))
-    def switch_on(self, mode: Mode) -> None:
+    @initialize(mode=st.sampled_from(Mode), settle_s=st.sampled_from([TIMES.settle_s, 0.0]))
+    def switch_on(self, mode: Mode, settle_s: float) -> None:
         self.mode = mode
-        self.box = Box(mode, greeting_s=1.5)
+        self.box = Box(mode, greeting_s=1.5, settle_s=settle_s)
         self.link_up = True
         self.replies_began = 0
         self.open_replies: set[str] = set()
