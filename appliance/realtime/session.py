@@ -3,19 +3,6 @@
 Pure: no clock, no network. Events go in, outcomes come out; what the appliance wants to send is asked for here, so that
 an event can be neither too early nor too often.
 
-Ruling  What it says                                                                   Where
-======  =============================================================================  =======================
-1       a response belongs to the turn only after evidence; else it is cancelled       ``_Place``, ``_announced``
-1       what begins between our cancel and its confirmation (at most 1 s) is the past  ``responses.py``
-2       when the person goes on speaking, nothing of the reply so far counts           ``_speech_began``
-3       one ``response.cancel`` a reply, none after its ``response.done``              ``cancel``
-3       two errors are harmless                                                        ``HARMLESS_CODES``
-3       ... but one of them, of this turn's commit, may say that nobody was heard      ``commits.py``
-4       a second response in one turn is a duplicate: cancelled, dropped               ``_Place.TAKEN``
-7       tools are called for only by a reply that was completed                        ``_done``
-12      audio leaves only when settings are in force                                   ``opening.py``
-======  =============================================================================  =======================
-=======
 The service's page is silent on much, so each rule holds for every way to read it. What the service says, and what it
 comes to:
 
@@ -256,7 +243,7 @@ class Session:
                 self._called_by(wire_id, ev.FunctionCall(call_id, name, arguments, item_id), now_s)
             case ev.OutputItemAdded(wire_id, call):
                 if call is not None and (reply := self._reply(wire_id, "tool call", now_s)) is not None:
-                    reply.calls.begun(call)
+                    self._pass_on(reply, reply.calls.begun(call))
             case ev.OutputItemDone(wire_id, call):
                 if call is not None:
                     self._called_by(wire_id, call, now_s)
@@ -415,13 +402,16 @@ class Session:
     def _called_by(self, wire_id: str | None, call: ev.FunctionCall, now_s: float) -> None:
         reply = self._reply(wire_id, "tool call", now_s)
         if reply is not None:
-            self._pass_on(reply, call)
+            self._called_whole(reply, call)
 
-    def _pass_on(self, reply: Response, said: ev.FunctionCall) -> None:
+    def _called_whole(self, reply: Response, said: ev.FunctionCall) -> None:
         call = reply.calls.whole(said)
+        if call is None and said.call_id is None:
+            self._note("warning", "a tool call without call_id: it cannot be answered unless the id comes later")
+        self._pass_on(reply, call)
+
+    def _pass_on(self, reply: Response, call: ToolCall | None) -> None:
         if call is None:
-            if said.call_id is None:
-                self._note("warning", "a tool call without call_id: it cannot be answered unless the id comes later")
             return
         made = (call.call_id, call.name, call.arguments)
         if made in self._called:
@@ -445,7 +435,9 @@ class Session:
             self._note("debug", "response.done of a response that is over, or of none; ignored")
             return
         if known.counts:
-            for call in event.calls:
+            for said in event.calls:
+                self._called_whole(known, said)
+            for call in known.calls.left():
                 self._pass_on(known, call)
         self._end(known, status, _reason(event.details))
 

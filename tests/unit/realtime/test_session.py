@@ -664,6 +664,8 @@ def test_ruling_7_a_call_is_passed_on_when_it_is_whole(answering: Connection) ->
             ev.FunctionCallArgumentsDone("r", "x", "c", ""),
         ],
         [ev.FunctionCallArgumentsDone("r", "get_time", None, "{}", "i"), ev.OutputItemDone("r", WHOLE)],
+        [ev.OutputItemAdded("r", WHOLE)],
+        [ev.OutputItemAdded("r", WHOLE), ev.FunctionCallArgumentsDone("r", None, "c", "{}", "i")],
         [],
     ],
     ids=lambda events: " ".join(type(event).__name__ for event in events) or "only in response.done",
@@ -671,6 +673,20 @@ def test_ruling_7_a_call_is_passed_on_when_it_is_whole(answering: Connection) ->
 def test_a_call_is_made_once_wherever_it_stands(answering: Connection, events: list[ev.ServerEvent]) -> None:
     outcomes = answering.says(*events, ev.ResponseDone("r", "completed", ev.NO_DETAILS, (WHOLE,)))
     assert outcomes == [called(), out.ReplyEnded("r", "completed")]
+
+
+def test_a_call_that_is_only_begun_is_made_when_its_reply_is_done(answering: Connection) -> None:
+    """Some servers say of a call in response.output_item.added alone."""
+    assert answering.says(ev.OutputItemAdded("r", NAMED)) == []
+    done = [called(arguments=UNREADABLE), out.ReplyEnded("r", "completed")]
+    assert answering.says(ev.ResponseDone("r", "completed")) == done
+
+
+def test_arguments_where_a_call_begins_hold_until_others_come(answering: Connection) -> None:
+    """The service may await the result before it says that the response is done; or it begins with a placeholder."""
+    assert answering.says(ev.OutputItemAdded("r", WHOLE)) == [called()]
+    said = ev.FunctionCallArgumentsDone("r", None, "c", '{"a":1}', "i")
+    assert answering.says(said, said) == [called(arguments='{"a":1}')]
 
 
 def test_a_name_that_comes_late_makes_the_call_known(answering: Connection) -> None:
