@@ -73,7 +73,7 @@ class Turn:
     committed_s: float = 0.0
     """When that commit was sent; means nothing unless ``committed``."""
     silence_alone: bool = False
-    """A session of this turn broke on our commit: the next is told of the end by silence alone."""
+    """A session, of this turn or of one before, broke on our commit: the end is told by silence alone."""
     replays: int = 0
     """Sessions of this turn that were lost before anything complete had come."""
     reply: Reply | None = None
@@ -145,6 +145,8 @@ class Conversation:
         """In this session the service went on after a tool only when it was asked to."""
         self.unanswered = 0
         """Questions in a row that this session has answered with nothing."""
+        self.breaks_on_commit = False
+        """A session broke on our commit, and silence alone brought the answer: this service needs none."""
         self.microphone_ready = False
         self.turn = Turn(0.0, service_ends=False)
         self.deadlines: dict[Deadline, float] = {}
@@ -168,7 +170,7 @@ class Conversation:
         settings = self.settings
         tap = settings.mode in (Mode.TAP, Mode.OPEN)
         self.number += 1
-        self.turn = Turn(pressed_s, service_ends=tap)
+        self.turn = Turn(pressed_s, service_ends=tap, silence_alone=self.breaks_on_commit)
         self.deadlines.clear()
         self.do(v.OpenTurn(self.number), v.BeginUtterance(pressed_s), v.Connect())
         if settings.mode is Mode.HOLD:
@@ -205,6 +207,8 @@ class Conversation:
         """Leave nothing of the turn behind: tools, reply, timers, utterance."""
         self.drop_reply(cancel=True)
         self.unused = False
+        if self.turn.silence_alone and (self.turn.heard or outcome is Outcome.NO_ANSWER):
+            self.breaks_on_commit = self.turn.heard
         self.do(v.CloseTurn(self.number, outcome))
         if sound is not None:
             self.do(v.PlayEarcon(sound, outcome))

@@ -1171,6 +1171,26 @@ class TestReplays:
         box.answer_begins()
         assert box.state() is State.SPEAKING
 
+    @pytest.mark.parametrize("answers", [True, False])
+    def test_a_service_that_breaks_on_our_commits_breaks_once(self, answers: bool) -> None:
+        """As long as silence alone brings answers; a line that broke by chance at that moment costs one question."""
+        box = Box(Mode.HOLD)
+        box.ask()
+        box.passes(0.2)
+        box.happens(v.LinkLost(), v.LinkReady(), v.SpeechBegan(), v.UtteranceSent())
+        box.passes(0.5)
+        if answers:
+            box.answer_begins()
+            box.answer_ends()
+            box.heard_to_its_end("r1")
+            box.passes(TIMES.tool_reply_s)
+        else:
+            box.passes(TIMES.answer_s)
+        assert box.outcomes == [Outcome.ANSWERED if answers else Outcome.NO_ANSWER]
+        box.forget()
+        box.ask()
+        assert bool(box.did(v.Commit)) is not answers
+
     def test_a_word_of_the_service_after_the_commit_shows_that_it_took_it(self) -> None:
         box = Box(Mode.HOLD)
         box.ask()
