@@ -110,7 +110,8 @@ def _keyword_fault(schema: Mapping[str, Any], keyword: str, value: Any) -> str:
 def mismatch(schema: Mapping[str, Any], value: Any, name: str = "the arguments") -> str:
     """The first thing that keeps ``value``, as read from JSON, from fitting a faultless ``schema``; empty if none.
 
-    The text is for the model, which may then ask the person, or try again; ``name`` is what it calls the value.
+    The text is for the model, which may then ask the person, or try again; ``name`` is what it calls the value. It
+    repeats the schema and nothing of ``value``, so that it can stand in a log.
     """
     type_ = schema.get("type")
     if type_ is not None and not TYPES[type_](value):
@@ -135,8 +136,12 @@ def _object_mismatch(schema: Mapping[str, Any], value: Mapping[str, Any], name: 
     properties = schema.get("properties", {})
     if missing := [key for key in schema.get("required", ()) if key not in value]:
         return f"{name} must have {missing[0]!r}"
-    if not schema.get("additionalProperties", True) and (unknown := [key for key in value if key not in properties]):
-        return f"{name} must not have {unknown[0][:40]!r}"
+    if not schema.get("additionalProperties", True) and any(key not in properties for key in value):
+        return (
+            f"{name} must have nothing but {', '.join(map(repr, properties))}"
+            if properties
+            else f"{name} must be empty"
+        )
     found = (mismatch(below, value[key], key) for key, below in properties.items() if key in value)
     return next(filter(None, found), "")
 

@@ -258,7 +258,7 @@ SCHEMA: dict[str, Any] = {
         ('{"room": "attic"}', "room must be one of shop, yard"),
         ('{"room": 5}', "room must be of type string"),
         ('{"room": "shop", "level": 10}', "level must be at most 9"),
-        ('{"room": "shop", "colour": 1}', "the arguments must not have 'colour'"),
+        ('{"room": "shop", "colour": 1}', "the arguments must have nothing but 'room', 'level'"),
     ],
 )
 async def test_arguments_that_do_not_fit_start_nothing(tmp_path: Path, arguments: str, said: str) -> None:
@@ -277,6 +277,7 @@ async def test_neither_arguments_nor_answers_are_logged(caplog: pytest.LogCaptur
     caplog.set_level(logging.DEBUG)
     await answer(own(python(ECHO)), '{"secret": "whisper"}')
     await answer(own(shell("cat >&2; echo whisper; exit 1")), '{"secret": 5}')
+    await answer(own(SLEEPS, parameters={"additionalProperties": False}), '{"whisper": 5}')
     assert "whisper" not in caplog.text and "tool own: answered" in caplog.text
 
 
