@@ -17,6 +17,7 @@
 #   make bench        what it costs: processor, memory, start-up, latencies
 #   make bench-gate   what the hands-free voice gate hears, by noise and loudness, and what opens it that is no voice
 #   make soak         half an hour of questions and troubles; ARGS='--minutes 5 --seed 7' for another
+#   make readings     a whole box against all that the service's page leaves open, each two together, then 10 000 turns at random
 #   make setup        the virtual environment alone, which the others make when it is missing
 #   make clean        removes what set-up made
 
@@ -42,7 +43,7 @@ BUILD_PACKAGES := debhelper dh-python dpkg-dev python3-venv
 APT_INSTALL_DEB = $(APT_GET) -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold install --reinstall \
 	--allow-downgrades
 
-.PHONY: demo test deb install uninstall check format test-unplug test-system test-vm bench bench-gate soak setup clean packages
+.PHONY: demo test deb install uninstall check format test-unplug test-system test-vm bench bench-gate soak readings setup clean packages
 .DELETE_ON_ERROR:
 
 demo: $(READY)
@@ -103,6 +104,9 @@ bench-gate: packages $(READY)-test
 
 soak: $(READY)-test
 	$(BIN)/python -m tests.soak $(ARGS)
+
+readings: $(READY)-test
+	READINGS=all READINGS_TURNS=10000 $(BIN)/python -m pytest --numprocesses=auto --dist=worksteal tests/readings $(ARGS)
 
 setup: $(READY)
 

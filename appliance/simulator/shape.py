@@ -168,7 +168,8 @@ def _response(message: Message, full: Message, reading: Reading) -> Iterator[Mes
         yield message
         return
     response = dict(message["response"])
-    asks = any(item.get("type") == "function_call" for item in full["response"]["output"])
+    asked = any(item.get("type") == "function_call" for item in full["response"]["output"])
+    asks = asked and reading.tool != "inside"
     if reading.status != "completed" and not asks and (reason := _REASONS.get(response.get("status", ""))):
         response["status_details"] = reason
     if reading.done == "no-status":

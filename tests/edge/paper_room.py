@@ -18,6 +18,7 @@ from appliance.audio import speaker as speaker_module
 from appliance.audio import wire
 from appliance.audio.microphone import MicrophoneOpened
 from appliance.daemon import Daemon
+from appliance.simulator.replay import Replay
 from appliance.simulator.service import Service
 from appliance.turn.vocabulary import State
 from tests import rooms
@@ -68,7 +69,9 @@ class PaperSpeaker:
 class PaperRoom:
     """One box in one room. ``light``: every light it has shown, with the second of the room's time."""
 
-    def __init__(self, service: Service, monkeypatch: pytest.MonkeyPatch, echo_db: float | None, **settings: Any):
+    def __init__(
+        self, service: Service | Replay, monkeypatch: pytest.MonkeyPatch, echo_db: float | None, **settings: Any
+    ):
         self._loop = asyncio.get_running_loop()
         monkeypatch.setattr(speaker_module, "time", SimpleNamespace(monotonic=self._loop.time))
         overrides = {
@@ -96,6 +99,8 @@ class PaperRoom:
         self._echo = np.zeros(rooms.frames(ECHO_DELAY_S))
         self.now_s = 0.0
         """Of the room's time."""
+        self.step_s = STEP_S
+        """What the microphone hands over at once while somebody attends to it."""
         self._heard = 0
 
     def _watch(self, event: dict[str, Any]) -> None:
@@ -116,9 +121,9 @@ class PaperRoom:
         """The room sounds like this, to its end, or until something is so; returns whether it is."""
         daemon, at = self.daemon, 0
         while at < sound.size and not until():
-            idle = daemon.machine.state is State.READY and not self.speaker.busy
+            idle = daemon.machine.state in (State.READY, State.ENDING) and not self.speaker.busy
             began_s = self._loop.time()
-            await asyncio.sleep(IDLE_STEP_S if idle else STEP_S)
+            await asyncio.sleep(IDLE_STEP_S if idle else self.step_s)
             count = rooms.frames(self._loop.time() - began_s)
             block = np.zeros(count)
             block[: sound.size - at] = sound[at : at + count]
@@ -134,7 +139,7 @@ class PaperRoom:
 
 @contextlib.asynccontextmanager
 async def paper_room(
-    service: Service, monkeypatch: pytest.MonkeyPatch, *, echo_db: float | None = None, **settings: Any
+    service: Service | Replay, monkeypatch: pytest.MonkeyPatch, *, echo_db: float | None = None, **settings: Any
 ) -> AsyncIterator[PaperRoom]:
     """A box whose link runs."""
     room = PaperRoom(service, monkeypatch, echo_db, **settings)
