@@ -102,11 +102,5 @@ def _waited(end_s: float | None, answer_s: float | None) -> float | None:
     return None if waited_s is None else max(waited_s, 0.0)
 
 
-def _waited(end_s: float | None, answer_s: float | None) -> float | None:
-    """Seconds from the end of the question; 0 for an answer that was there before it, to a pause within it."""
-    waited_s = _between(end_s, answer_s)
-    return None if waited_s is None else max(waited_s, 0.0)
-
-
 def _between(start_s: float | None, end_s: float | None) -> float | None:
     return None if start_s is None or end_s is None else round(end_s - start_s, 3)

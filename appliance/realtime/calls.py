@@ -60,7 +60,7 @@ class Calls:
         """The reply begins a call: who is called may be said here alone. Arguments that are "" are still to come;
         others may be all that comes, so the call is returned to be passed on, unless what follows says otherwise."""
         parts = self._known(replace(call, arguments=call.arguments or None))
-        if parts is None or not call.arguments or not parts.name:
+        if parts is None or not call.arguments:
             return None
         parts.begun_only = parts.passed_on is None
         return self._pass_on(parts)

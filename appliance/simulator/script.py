@@ -134,7 +134,7 @@ class _Reader:
     """Audio has come since the last response, and nothing says yet that it is over."""
     _responding: bool = False
     _heard: bool = False
-    """Audio has come since the caller began to speak last."""
+    """Audio has come since the caller last began to speak, or stopped."""
     _in_speech: bool = False
     """By an event that a real beginning has led to; a service may tell the same one again."""
 
@@ -178,7 +178,7 @@ class _Reader:
             self._committed = self._committed and not self._in_speech
             return AwaitSpeech("began") if self._in_speech else None
         if type_ == "input_audio_buffer.speech_stopped":
-            ends, self._in_speech = self._in_speech, False
+            ends, self._in_speech, self._heard = self._in_speech, False, False
             return AwaitSpeech("stopped") if ends and not self._committed else None
         silent = not self.says_what_it_hears and self._unanswered
         return AwaitSpeech("stopped") if silent and type_.startswith("response.") else None

@@ -18,6 +18,7 @@ from appliance.audio import speaker as speaker_module
 from appliance.audio import wire
 from appliance.audio.microphone import MicrophoneOpened
 from appliance.daemon import Daemon
+from appliance.simulator.replay import Replay
 from appliance.simulator.service import Service
 from appliance.turn.vocabulary import State
 from tests import rooms
@@ -68,7 +69,9 @@ class PaperSpeaker:
 class PaperRoom:
     """One box in one room. ``light``: every light it has shown, with the second of the room's time."""
 
-    def __init__(self, service: Service, monkeypatch: pytest.MonkeyPatch, echo_db: float | None, **settings: Any):
+    def __init__(
+        self, service: Service | Replay, monkeypatch: pytest.MonkeyPatch, echo_db: float | None, **settings: Any
+    ):
         self._loop = asyncio.get_running_loop()
         monkeypatch.setattr(speaker_module, "time", SimpleNamespace(monotonic=self._loop.time))
         overrides = {
@@ -136,7 +139,7 @@ class PaperRoom:
 
 @contextlib.asynccontextmanager
 async def paper_room(
-    service: Service, monkeypatch: pytest.MonkeyPatch, *, echo_db: float | None = None, **settings: Any
+    service: Service | Replay, monkeypatch: pytest.MonkeyPatch, *, echo_db: float | None = None, **settings: Any
 ) -> AsyncIterator[PaperRoom]:
     """A box whose link runs."""
     room = PaperRoom(service, monkeypatch, echo_db, **settings)

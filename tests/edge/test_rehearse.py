@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from appliance import config
 from appliance.commands.checks import rehearsal
 from appliance.commands.checks.finding import Verdict
 from appliance.commands.rehearse import Shown
@@ -73,6 +74,13 @@ async def test_a_service_that_it_does_not_work_with(tmp_path: Path, scenario: Sc
         rehearsed = await rehearsal.rehearse(configuration(tmp_path, service.url), credential)
     finding = rehearsal.judged(rehearsed)
     assert finding.verdict is Verdict.FAULT and line in finding.line and fix in finding.fix, finding
+
+
+def test_a_greeting_is_not_taken_for_the_answer(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text("service.greeting = true\n")
+    own = config.load(str(path))
+    assert own.service.greeting and not rehearsal._settings(own, str(path), tmp_path, "").service.greeting
 
 
 async def test_a_record_of_it_is_the_same_service_again(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from appliance.simulator import voices
 from appliance.simulator.plan import ASIDE_HZ
 from appliance.simulator.readings import Reading
 from appliance.simulator.records import ReplyRecord
+from appliance.simulator.replay import Replay
 from appliance.simulator.scenario import Reply, Scenario
 from appliance.simulator.service import Service
 from appliance.simulator.settings import SIMPLE_MODEL, ServiceSettings
@@ -86,9 +87,10 @@ def is_noise(pcm: bytes) -> bool:
 class ReadingBox:
     """``room`` is the box, ``heard`` what left its speaker, as int16 at 24 kHz."""
 
-    def __init__(self, room: PaperRoom, service: Service, mode: str) -> None:
+    def __init__(self, room: PaperRoom, mode: str, service: Service | None = None) -> None:
+        """``service``: what is asked of what it did; None: nothing is."""
         self.room = room
-        self.service = service
+        self.service = service or Service()
         self._mode = mode
         self._ended = self._replies = self._taken = self._ran = 0
         self._heard: list[np.ndarray[Any, Any]] = []
@@ -208,8 +210,17 @@ async def reading_box(
     monkeypatch: pytest.MonkeyPatch, reading: Reading, model: str, mode: str, scenario: Scenario, **settings: Any
 ) -> AsyncIterator[ReadingBox]:
     """A box at its defaults, but that it makes no sounds of its own."""
-    async with Service(ServiceSettings(key=KEY, reading=reading), scenario) as service:
-        chosen = {"talk__mode": mode, "service__model": MODELS[model], "panel__earcons": False, **settings}
-        async with paper_room(service, monkeypatch, **chosen) as room:
-            room.daemon.sounds.say = lambda *_, **__: None  # type: ignore[method-assign]
-            yield ReadingBox(room, service, mode)
+    service = Service(ServiceSettings(key=KEY, reading=reading), scenario)
+    chosen = {"talk__mode": mode, "service__model": MODELS[model], **settings}
+    async with service, silent_room(service, monkeypatch, **chosen) as room:
+        yield ReadingBox(room, mode, service)
+
+
+@asynccontextmanager
+async def silent_room(
+    service: Service | Replay, monkeypatch: pytest.MonkeyPatch, **settings: Any
+) -> AsyncIterator[PaperRoom]:
+    """A room whose box makes no sounds of its own."""
+    async with paper_room(service, monkeypatch, panel__earcons=False, **settings) as room:
+        room.daemon.sounds.say = lambda *_, **__: None  # type: ignore[method-assign]
+        yield room

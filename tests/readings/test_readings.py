@@ -26,7 +26,7 @@ from .pair_loop import on_paper
 
 ALL = os.environ.get("READINGS") == "all"
 SEED = int(os.environ.get("READINGS_SEED", "11"))
-PAIRS_OF_EACH = 3
+PAIRS_OF_EACH = 1
 """In a run that is no run of all."""
 
 REASONS = {"failed": "model_overloaded", "incomplete": "content_filter"}

@@ -76,7 +76,7 @@ async def conversed(
 ) -> tuple[Outcome, list[dict[str, Any]]]:
     async with service:
         chosen: dict[str, Any] = {"log__record": str(record), "talk__mode": mode}
-        async with paper_room(service, monkeypatch, **chosen) as room:  # type: ignore[arg-type]
+        async with paper_room(service, monkeypatch, **chosen) as room:
             for name in ("ask-time", "ask-who")[:questions]:
                 await ask(room, mode, name)
         room.daemon.wire_record.close()

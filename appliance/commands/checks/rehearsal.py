@@ -122,6 +122,7 @@ def _settings(own: Config, path: str | None, folder: Path, record: str) -> Confi
         {
             "talk.mode": "hold" if own.talk.mode in ("auto", "hold") else "tap",
             "link.connect": "on-demand",
+            "service.greeting": False,
             "tools.builtin": list(dict.fromkeys([*own.tools.builtin, "get_time"])),
             "control.socket": str(folder / "control.sock"),
             "log.record": record,
