@@ -6,11 +6,12 @@ Thread: the event loop's.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Literal, NoReturn, Protocol
 
 import numpy as np
 import numpy.typing as npt
+
+from appliance.value import Value
 
 from . import wire
 from .card_preference import Preference
@@ -52,8 +53,7 @@ class Settings(Protocol):
         """The card's own volume; -1: left alone."""
 
 
-@dataclass(frozen=True, slots=True)
-class MicrophoneOpened:
+class MicrophoneOpened(Value):
     """It hears from now on. The notes are one line each for the journal, mostly empty.
 
     ``note``: there was a choice between several. ``level_note``: the card's own volume could not be set.
@@ -68,15 +68,13 @@ class MicrophoneOpened:
     instead_of: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class MicrophoneLost:
+class MicrophoneLost(Value):
     """There is none now; it is being looked for. ``reason``: for the journal; once for each change of reason."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class MicrophoneHole:
+class MicrophoneHole(Value):
     """``lost_s`` of what was said right before the newest block are missing, however they were lost.
 
     Between MicrophoneLost and MicrophoneOpened everything is: that is not reported as a hole.
@@ -85,8 +83,7 @@ class MicrophoneHole:
     lost_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class MicrophoneClosed:
+class MicrophoneClosed(Value):
     """It was ``close``d. Nothing is wrong, and nothing is looked for until ``open``."""
 
 

@@ -25,10 +25,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+
+from appliance.value import Value
 
 from .format import frames_from_ms, frames_from_s, s_from_frames
 from .levels import fade_in
@@ -56,30 +57,26 @@ REMEMBERED_REPLIES = 64
 """Replies that are over are remembered by id, so that a late delta does not start them again. A turn has one or two."""
 
 
-@dataclass(frozen=True, slots=True)
-class ReplyStarted:
+class ReplyStarted(Value):
     """The first sample of the reply was written to the card."""
 
     response_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class ReplyDrained:
+class ReplyDrained(Value):
     """The reply has ended and its last sample, the ``frames``-th, was written. The player has forgotten it."""
 
     response_id: str
     frames: int
 
 
-@dataclass(frozen=True, slots=True)
-class ReplyTruncated:
+class ReplyTruncated(Value):
     """``reply_buffer_s`` is full: the rest of the reply is dropped. Once per reply."""
 
     response_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class ReplyUnderran:
+class ReplyUnderran(Value):
     """The reply arrives more slowly than it plays: a gap, with faded edges. ``count`` is ``Player.underruns``."""
 
     response_id: str
@@ -89,8 +86,7 @@ class ReplyUnderran:
 PlayerEvent = ReplyStarted | ReplyDrained | ReplyTruncated | ReplyUnderran
 
 
-@dataclass(frozen=True, slots=True)
-class _Span:
+class _Span(Value):
     """Frames [start, end) of what was taken hold ``reply`` from its ``position`` on."""
 
     start: int

@@ -8,10 +8,11 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import NoReturn, Protocol
 
 import numpy as np
+
+from appliance.value import Value
 
 from . import player, wire
 from .card_preference import Preference
@@ -63,8 +64,7 @@ class Settings(Protocol):
         """The card's own volume; -1: left alone."""
 
 
-@dataclass(frozen=True, slots=True)
-class SpeakerOpened:
+class SpeakerOpened(Value):
     """It can be heard from now on. The notes are one line each for the journal, mostly empty.
 
     ``note``: there was a choice between several. ``latency_s``: from the host to the air, as far as ALSA knows: the
@@ -82,15 +82,13 @@ class SpeakerOpened:
     instead_of: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class SpeakerLost:
+class SpeakerLost(Value):
     """There is none now; it is being looked for. ``reason``: for the journal; once for each change of reason."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class ReplyAudible:
+class ReplyAudible(Value):
     """The first sample of a reply was written at ``written_s`` and leaves the speaker at ``at_s``."""
 
     response_id: str
@@ -98,16 +96,14 @@ class ReplyAudible:
     at_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class ReplyDrained:
+class ReplyDrained(Value):
     """All of a reply that has ended was written; its last sample leaves the speaker at ``at_s``, a moment from now."""
 
     response_id: str
     at_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class Underrun:
+class Underrun(Value):
     """Sound broke off. ``response_id``: a reply that arrives too slowly; None: this machine was too slow.
 
     ``count``: of that kind, since the start.

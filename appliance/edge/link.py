@@ -23,7 +23,6 @@ import logging
 import random
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 from urllib.parse import urlsplit
@@ -37,6 +36,7 @@ from appliance.realtime.policy import Decision, Policy
 from appliance.realtime.record import Attempt, Connected, Record, unrecorded
 from appliance.realtime.retry import Class, Failure, Verdict, What
 from appliance.realtime.session import Outcome, Ready, Session
+from appliance.value import Value
 
 wire_log = logging.getLogger("appliance.wire")
 
@@ -64,13 +64,11 @@ class LinkState(Enum):
     LATCHED = "refused"
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
+class Opened(Value):
     """A session is ready: settings are in force, audio may go."""
 
 
-@dataclass(frozen=True, slots=True)
-class Lost:
+class Lost(Value):
     """The session, or an attempt, failed; the link tries again by itself in ``delay_s``."""
 
     verdict: Verdict
@@ -78,23 +76,20 @@ class Lost:
     was_open: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(Value):
     """The link has given up until somebody asks again."""
 
     verdict: Verdict
     was_open: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Closed:
+class Closed(Value):
     """We closed the session ourselves, with nothing wrong."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Entered:
+class Entered(Value):
     """The link's state has changed; what it means for a turn comes as one of the others."""
 
     state: LinkState

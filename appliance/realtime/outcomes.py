@@ -2,57 +2,51 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
+
+from appliance.value import Value
 
 from . import events as ev
 from .calls import ToolCall
 from .opening import Ready, Refused
 
 
-@dataclass(frozen=True, slots=True)
-class SpeechBegan:
+class SpeechBegan(Value):
     """The service hears the person speak. What has arrived of a reply may no longer sound."""
 
 
-@dataclass(frozen=True, slots=True)
-class SpeechEnded:
+class SpeechEnded(Value):
     """The service hears a pause."""
 
 
-@dataclass(frozen=True, slots=True)
-class NothingHeard:
+class NothingHeard(Value):
     """This turn's commit was empty to a service that has shown no sign of having heard anybody in it."""
 
 
 # A ``response_id`` is ours (``responses.py``): no two replies of a session share one, whatever the service calls them.
 
 
-@dataclass(frozen=True, slots=True)
-class ReplyBegan:
+class ReplyBegan(Value):
     """A reply to the current turn begins. The one before it has ended, or its ``ReplyEnded`` comes next."""
 
     response_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class ReplyAudio:
+class ReplyAudio(Value):
     """The next piece of that reply: whole int16 little-endian samples, mono, 24 kHz; at least one."""
 
     response_id: str
     pcm: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class ReplyText:
+class ReplyText(Value):
     """The next piece of that reply's text."""
 
     response_id: str
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class ToolCalled:
+class ToolCalled(Value):
     """That reply wants a tool, and all of the call is here. Said again, with the same call id, when its name or its
     arguments came only later; never said twice of a call that could be read."""
 
@@ -60,8 +54,7 @@ class ToolCalled:
     call: ToolCall
 
 
-@dataclass(frozen=True, slots=True)
-class ReplyEnded:
+class ReplyEnded(Value):
     """All of that reply is here. ``status`` is never ""; ``reason``: why it ended so, one line, "" if not said."""
 
     response_id: str
@@ -69,15 +62,13 @@ class ReplyEnded:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class CallerText:
+class CallerText(Value):
     """What the service understood the person to say."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceSaid:
+class ServiceSaid(Value):
     """An ``error`` event, each text cut to one printable line. ``harmless``: nothing that a person need know."""
 
     type: str
@@ -86,15 +77,13 @@ class ServiceSaid:
     harmless: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
+class Send(Value):
     """Send this: the cancel of a response that does not belong here, or the settings in the other dialect."""
 
     event: ev.ClientEvent
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
+class Note(Value):
     """For the log, at this level. One line, without anything that was said."""
 
     level: Literal["debug", "warning"]

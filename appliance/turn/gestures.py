@@ -15,19 +15,17 @@ that never settles is a press that lasts; the turn machine's longest hold ends i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from appliance.value import Value
 
 
-@dataclass(frozen=True, slots=True)
-class Press:
+class Press(Value):
     """The button went down at ``at_s`` (monotonic seconds). ``source`` names the button."""
 
     at_s: float
     source: str
 
 
-@dataclass(frozen=True, slots=True)
-class Release:
+class Release(Value):
     """The button went up at ``at_s``, at least a debounce time ago. ``source`` names the button."""
 
     at_s: float

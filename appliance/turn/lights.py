@@ -31,6 +31,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, Protocol
 
+from appliance.value import Value
+
 FRAME_S: Final = 0.04
 """Between two frames of a fade: 25 a second, as in films. A breath costs 25 wake-ups a second, a steady light none."""
 
@@ -76,8 +78,7 @@ class Wave(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Steady:
+class Steady(Value):
     """Always the same."""
 
     duty: float
@@ -89,8 +90,7 @@ class Steady:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class Flashes:
+class Flashes(Value):
     """Fully lit and dark by turns, again and again. ``runs_s``: seconds lit, dark, lit, dark …, an even number."""
 
     runs_s: tuple[float, ...]
@@ -112,8 +112,7 @@ class Flashes:
         return 0, self.runs_s[0]
 
 
-@dataclass(frozen=True, slots=True)
-class OneFlash:
+class OneFlash(Value):
     """Lit for ``lit_s``, then dark for good."""
 
     lit_s: float
@@ -125,8 +124,7 @@ class OneFlash:
         return self.lit_s - elapsed_s if elapsed_s < self.lit_s else None
 
 
-@dataclass(frozen=True, slots=True)
-class FadeIn:
+class FadeIn(Value):
     """From dark to full in ``period_s``, then from dark again: a light that stayed full would say "speak"."""
 
     period_s: float
@@ -138,8 +136,7 @@ class FadeIn:
         return FRAME_S
 
 
-@dataclass(frozen=True, slots=True)
-class FadeOut:
+class FadeOut(Value):
     """From full to dark in ``fade_s``, then dark for good."""
 
     fade_s: float
@@ -151,8 +148,7 @@ class FadeOut:
         return min(FRAME_S, self.fade_s - elapsed_s) if elapsed_s < self.fade_s else None
 
 
-@dataclass(frozen=True, slots=True)
-class Breath:
+class Breath(Value):
     """Slowly down and up, beginning at full."""
 
     period_s: float
@@ -171,8 +167,7 @@ def _duty(seen: float) -> float:
     return seen * seen
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
+class Look(Value):
     """How one pattern looks on each kind of LED."""
 
     colour: Colour

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from appliance.value import Value
+
 
 class Mode(Enum):
     """How one talks (``talk.mode``)."""
@@ -117,8 +119,7 @@ class TurnSettings:
     """None: the voice does not greet."""
 
 
-@dataclass(frozen=True, slots=True)
-class ToolCall:
+class ToolCall(Value):
     """One tool the model wants. ``arguments`` is the service's JSON text, not yet read."""
 
     call_id: str
@@ -129,94 +130,78 @@ class ToolCall:
 # ---------------------------------------------------------------- events
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(Value):
     """Base of everything that happens to the machine, deadlines aside."""
 
 
-@dataclass(frozen=True, slots=True)
 class Press(Event):
     """A button went down at ``at_s``."""
 
     at_s: float
 
 
-@dataclass(frozen=True, slots=True)
 class Release(Event):
     """The button went up at ``at_s``, which may lie a debounce time in the past."""
 
     at_s: float
 
 
-@dataclass(frozen=True, slots=True)
 class Lifted(Event):
     """The contact opened at ``at_s``: a release, or a bounce. A Release follows if it was one."""
 
     at_s: float
 
 
-@dataclass(frozen=True, slots=True)
 class GateOpened(Event):
     """``OPEN`` only: the voice gate is certain now that somebody has been speaking since ``at_s``."""
 
     at_s: float
 
 
-@dataclass(frozen=True, slots=True)
 class Stop(Event):
     """Somebody asked for silence (``ctl stop``): the reply and the turn end."""
 
 
-@dataclass(frozen=True, slots=True)
 class UtteranceSent(Event):
     """The last sample of the ended utterance has been handed to the connection."""
 
 
-@dataclass(frozen=True, slots=True)
 class SendingProgress(Event):
     """Some of the utterance left; sent about once a second. ``behind_s``: seconds of it that are heard and have not."""
 
     behind_s: float
 
 
-@dataclass(frozen=True, slots=True)
 class LinkReady(Event):
     """A new session has its settings: audio may be sent."""
 
 
-@dataclass(frozen=True, slots=True)
 class LinkLost(Event):
     """The session is gone; the link tries again by itself while a turn wants it."""
 
 
-@dataclass(frozen=True, slots=True)
 class LinkFailed(Event):
     """The link will not try again by itself in time to serve this turn."""
 
 
-@dataclass(frozen=True, slots=True)
 class SpeechBegan(Event):
     """The service hears the person speak."""
 
 
-@dataclass(frozen=True, slots=True)
 class SpeechEnded(Event):
     """The service heard the person stop."""
 
 
-@dataclass(frozen=True, slots=True)
 class NothingHeard(Event):
     """The service found nothing in what this turn's commit ended. That nobody spoke is for the rules to say."""
 
 
-@dataclass(frozen=True, slots=True)
 class ReplyBegan(Event):
     """The service began a reply that belongs to this turn."""
 
     response_id: str
 
 
-@dataclass(frozen=True, slots=True)
 class ReplyAudio(Event):
     """Audio of that reply arrived (and lies in the player). ``silent``: nothing of it could be heard."""
 
@@ -224,7 +209,6 @@ class ReplyAudio(Event):
     silent: bool = False
 
 
-@dataclass(frozen=True, slots=True)
 class ToolCalled(Event):
     """That reply wants a tool. The same call id again: now it is better known."""
 
@@ -232,7 +216,6 @@ class ToolCalled(Event):
     call: ToolCall
 
 
-@dataclass(frozen=True, slots=True)
 class ReplyEnded(Event):
     """All of that reply has arrived. ``status`` is the service's: completed, cancelled, failed, incomplete, or another
     word, which means nothing bad."""
@@ -241,38 +224,32 @@ class ReplyEnded(Event):
     status: str
 
 
-@dataclass(frozen=True, slots=True)
 class ReplyAudible(Event):
     """The first sample of the reply left the speaker."""
 
     response_id: str
 
 
-@dataclass(frozen=True, slots=True)
 class PlaybackProgress(Event):
     """The speaker is playing; sent about once a second."""
 
 
-@dataclass(frozen=True, slots=True)
 class ReplyDrained(Event):
     """The last sample of the reply left the speaker."""
 
     response_id: str
 
 
-@dataclass(frozen=True, slots=True)
 class ToolsFinished(Event):
     """Every tool of one response has answered. ``outputs`` pairs call ids with JSON texts."""
 
     outputs: tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True)
 class MicrophoneReady(Event):
     """The microphone delivers."""
 
 
-@dataclass(frozen=True, slots=True)
 class MicrophoneLost(Event):
     """The microphone is gone, or has had a hole too long to bridge."""
 
@@ -280,19 +257,16 @@ class MicrophoneLost(Event):
 # ---------------------------------------------------------------- effects
 
 
-@dataclass(frozen=True, slots=True)
-class Effect:
+class Effect(Value):
     """Base of everything the machine asks for."""
 
 
-@dataclass(frozen=True, slots=True)
 class OpenTurn(Effect):
     """Responses may belong to this turn from now on. Sent again when the turn moves to a new session."""
 
     number: int
 
 
-@dataclass(frozen=True, slots=True)
 class CloseTurn(Effect):
     """The turn is over: wipe the utterance, forget its replies, write its line."""
 
@@ -300,128 +274,106 @@ class CloseTurn(Effect):
     outcome: Outcome
 
 
-@dataclass(frozen=True, slots=True)
 class Connect(Effect):
     """A session is wanted now. Harmless when there is one."""
 
 
-@dataclass(frozen=True, slots=True)
 class LeaveSession(Effect):
     """This turn needs no session any more: what is left of it is here."""
 
 
-@dataclass(frozen=True, slots=True)
 class BeginUtterance(Effect):
     """Keep what the microphone hears from ``at_s`` on, and the pre-roll before it."""
 
     at_s: float
 
 
-@dataclass(frozen=True, slots=True)
 class ResumeUtterance(Effect):
     """The same turn goes on: what was said from ``at_s`` on follows what was said before."""
 
     at_s: float
 
 
-@dataclass(frozen=True, slots=True)
 class EndUtterance(Effect):
     """The last sample of the utterance is the one at ``at_s``."""
 
     at_s: float
 
 
-@dataclass(frozen=True, slots=True)
 class CutUtterance(Effect):
     """Nothing more will be heard: the utterance, which has ended, ends with what is there of its tail."""
 
 
-@dataclass(frozen=True, slots=True)
 class RewindUtterance(Effect):
     """Nothing of the utterance counts as sent any more."""
 
 
-@dataclass(frozen=True, slots=True)
 class OpenUplink(Effect):
     """What was said may leave the box."""
 
 
-@dataclass(frozen=True, slots=True)
 class StartSilence(Effect):
     """Pace zeros after the utterance, so that the service can hear the pause."""
 
 
-@dataclass(frozen=True, slots=True)
 class StopSilence(Effect):
     """Enough zeros."""
 
 
-@dataclass(frozen=True, slots=True)
 class Commit(Effect):
     """Tell the service that the turn has ended."""
 
 
-@dataclass(frozen=True, slots=True)
 class Nudge(Effect):
     """Ask the service to reply now. ``after_tools``: the outputs of tools have brought about nothing."""
 
     after_tools: bool = False
 
 
-@dataclass(frozen=True, slots=True)
 class Clear(Effect):
     """Tell the service to forget what it has buffered."""
 
 
-@dataclass(frozen=True, slots=True)
 class CloseSession(Effect):
     """Close the session with 1000. ``reason``: for the journal."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
 class CancelReply(Effect):
     """Stop a reply that is in progress at the service."""
 
     response_id: str
 
 
-@dataclass(frozen=True, slots=True)
 class PlayReply(Effect):
     """What has arrived of the reply, and what will, may sound."""
 
 
-@dataclass(frozen=True, slots=True)
 class HoldReply(Effect):
     """All that has arrived was played; what comes next waits for ``PlayReply`` again."""
 
 
-@dataclass(frozen=True, slots=True)
 class DropReply(Effect):
     """Silence now: nothing that has arrived so far may sound any more."""
 
 
-@dataclass(frozen=True, slots=True)
 class RunTools(Effect):
     """Run these tools; answer with ``ToolsFinished``."""
 
     calls: tuple[ToolCall, ...]
 
 
-@dataclass(frozen=True, slots=True)
 class AbortTools(Effect):
     """End the tools that run; their results are not wanted."""
 
 
-@dataclass(frozen=True, slots=True)
 class SendToolOutputs(Effect):
     """Give the service the results, all together."""
 
     outputs: tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True)
 class PlayEarcon(Effect):
     """A short sound for the person. ``ended``: the turn ended so, and words may take its place; None: none did."""
 
@@ -429,16 +381,13 @@ class PlayEarcon(Effect):
     ended: Outcome | None = None
 
 
-@dataclass(frozen=True, slots=True)
 class WarnLongHold(Effect):
     """The light says that the time to speak is nearly over."""
 
 
-@dataclass(frozen=True, slots=True)
 class HintHold(Effect):
     """Tell the person to keep the button pressed while speaking."""
 
 
-@dataclass(frozen=True, slots=True)
 class ReportJam(Effect):
     """The button has been down for longer than anyone speaks: one line; it is ignored until it is released."""

@@ -3,6 +3,7 @@
 ``python -m tests.bench.quickstart URL KEY MICROPHONE SPEAKER``: the microphone goes up all the time, the service finds
 the turns, replies play as they come. No light, no button, no retry, no pre-roll, and a lost card ends it.
 """
+
 from __future__ import annotations
 
 import asyncio

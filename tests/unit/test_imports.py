@@ -49,14 +49,14 @@ def test_package_inits_import_nothing(path: Path) -> None:
 
 @pytest.mark.parametrize("room", ["turn", "realtime"])
 def test_pure_rooms_import_only_what_is_pure(room: str) -> None:
-    own = (f"appliance.{room}.", "appliance.errors.", "appliance.outside.")
+    own = (f"appliance.{room}.", "appliance.errors.", "appliance.outside.", "appliance.value.")
     found = [(path, *found) for path in (PACKAGE / room).glob("*.py") for found in imports(path)]
     assert any(name.startswith(own) for _, _, name in found)
     for path, line, name in found:
         assert name.startswith(own) or name.split(".")[0] in PURE, f"{path}:{line}: {name}"
 
 
-@pytest.mark.parametrize("module", ["outside", "invisible", "key_text"])
+@pytest.mark.parametrize("module", ["outside", "invisible", "key_text", "value"])
 def test_pure_modules_import_only_what_is_pure(module: str) -> None:
     for line, name in imports(PACKAGE / f"{module}.py"):
         pure = name.startswith(("appliance.outside.", "appliance.invisible.")) or name.split(".")[0] in PURE_TEXT
