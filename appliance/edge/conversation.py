@@ -6,7 +6,6 @@ The link (``link.py``) opens the connection, gives it to a ``Conversation``, and
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -100,6 +99,12 @@ class Conversation:
         """When that changed last."""
         self._received_s = 0.0
         """When the service was heard last."""
+        self._sending_since_s: float | None = None
+        """When the message was begun that is on its way into the socket; None: none is."""
+        self._send_timer: asyncio.TimerHandle | None = None
+        """Looks whether one is stuck; None while none was sent for ``send_timeout_s``."""
+        self._stuck = False
+        """One was, and the connection is aborted for it."""
 
     def send(self, *outgoing: events.ClientEvent) -> None:
         """Queue control events, in order, ahead of further audio."""
@@ -127,6 +132,9 @@ class Conversation:
                     group.create_task(part)
         except* SessionOver as overs:
             ends = [end for end in overs.exceptions if isinstance(end, SessionOver)]
+        finally:
+            if self._send_timer is not None:
+                self._send_timer.cancel()
         return ends[0]
 
     async def hang_up(self) -> None:
@@ -162,7 +170,7 @@ class Conversation:
                     # What time brings about next may have moved.
                     self._writable.set()
         except ConnectionClosed as closed:
-            failure = close_failure(closed, self._connection)
+            failure = Failure(What.SEND_STUCK) if self._stuck else close_failure(closed, self._connection)
             if failure.what is What.CLOSED and self.session.broke(failure.code):
                 failure = Failure(What.DIALECT, failure.code, failure.text)
             raise SessionOver(failure) from None
@@ -222,12 +230,22 @@ class Conversation:
                     await self._send(session.append(audio))
                     self._writable.set()
                     self._supply.audio_sent()
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout_at(_now_s() + ROOM_LOOK_S if crowded else session.due_s):
-                        await self._writable.wait()
+                await self._wake_by(_now_s() + ROOM_LOOK_S if crowded else session.due_s)
         except ConnectionClosed:
             # The reader knows why, and says it.
             await asyncio.Event().wait()
+
+    async def _wake_by(self, due_s: float | None) -> None:
+        """Until there may be something to write, but not beyond ``due_s``. Not asyncio.timeout, which costs more than
+        the message that is waited for."""
+        if self._writable.is_set():
+            return
+        timer = None if due_s is None else asyncio.get_running_loop().call_at(due_s, self._writable.set)
+        try:
+            await self._writable.wait()
+        finally:
+            if timer is not None:
+                timer.cancel()
 
     def _unready(self) -> Failure:
         """Why the session is not ready by now."""
@@ -252,13 +270,25 @@ class Conversation:
         _log_event(">", event)
         message = codec.encode(event)
         self._record(Message(">", message))
-        try:
-            async with asyncio.timeout(self._settings.send_timeout_s):
-                await self._connection.send(message)
-        except TimeoutError:
+        self._sending_since_s = _now_s()
+        if self._send_timer is None:
+            self._look_at_sending()
+        await self._connection.send(message)
+        self._sending_since_s = None
+
+    def _look_at_sending(self) -> None:
+        """Abort the connection if a message has not left for ``send_timeout_s``. One timer for all messages within that
+        time, where an asyncio.timeout for each would cost as much as sending it."""
+        self._send_timer = None
+        if self._sending_since_s is None:
+            return
+        left_s = self._sending_since_s + self._settings.send_timeout_s - _now_s()
+        if left_s <= 0:
             # Only an abort frees a connection whose write buffer is full; close() would wait behind it.
+            self._stuck = True
             self._connection.transport.abort()
-            raise SessionOver(Failure(What.SEND_STUCK)) from None
+        else:
+            self._send_timer = asyncio.get_running_loop().call_later(left_s, self._look_at_sending)
 
     async def _keep_alive(self) -> None:
         """Ask for a pong now and then. Whatever else arrives is as good: the pong stands in the queue behind it."""
