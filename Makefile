@@ -17,6 +17,7 @@
 #                     the kernel plays, what the pins cost, starts that find their cards by themselves, then sound cards
 #                     pulled out of a box fifteen times; ARGS='idle=1 listening=0' for fewer
 #   make bench        what it costs: processor, memory, start-up, latencies
+#   make bench-vm     the same on a processor as slow as a Pi Zero 2 W's, in the machine of test-vm (as root)
 #   make bench-gate   what the hands-free voice gate hears, by noise and loudness, and what opens it that is no voice
 #   make test-page    the kiosk's screen in Debian's Chromium; its pictures are left in build/page
 #   make chaos        boxes among people, services, networks and devices at random, in paper time: five minutes, and the seed of
@@ -48,7 +49,7 @@ BUILD_PACKAGES := debhelper dh-python dpkg-dev git python3-venv
 APT_INSTALL_DEB = $(APT_GET) -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold install --reinstall \
 	--allow-downgrades
 
-.PHONY: demo test deb repository install install-kiosk uninstall uninstall-kiosk check format test-unplug test-page test-system test-vm bench bench-gate chaos soak readings setup clean packages
+.PHONY: demo test deb repository install install-kiosk uninstall uninstall-kiosk check format test-unplug test-page test-system test-vm bench bench-vm bench-gate chaos soak readings setup clean packages
 .DELETE_ON_ERROR:
 
 demo: $(READY)
@@ -127,6 +128,10 @@ test-vm: deb
 
 bench: $(READY)-test
 	$(BIN)/python -m tests.bench $(ARGS)
+
+bench-vm:
+	@dpkg-query --show $(VM_PACKAGES) >/dev/null 2>&1 || $(APT_INSTALL) $(VM_PACKAGES)
+	@tests/vm/run.sh bench
 
 # Recordings of people, and a synthesiser: some 80 MB.
 SPEECH_PACKAGES := espeak-ng $(foreach language,en fr it ru,asterisk-core-sounds-$(language)-wav)

@@ -1,6 +1,6 @@
 """What the box costs on a processor as slow as a Pi Zero 2 W's, on a real ALSA driver: in the virtual machine.
 
-One line of figures: from the process's start until a press is taken and until both devices are open; processor time,
+A line each: from the process's start until a press is taken and until both devices are open; processor time,
 in percent of the one processor, and wake-ups a second, idle and in a conversation; and the same conversation with the
 script that an owner would write (``tests/bench/quickstart.py``). The embedded service runs beside them, uncounted.
 Standard library only. Exit status 0 if the box did what was to be measured.
@@ -9,7 +9,6 @@ Standard library only. Exit status 0 if the box did what was to be measured.
 from __future__ import annotations
 
 import json
-import os
 import socket
 import statistics
 import subprocess
@@ -111,19 +110,26 @@ def main() -> int:
         box, *times = started()
         starts.append(times)
     taken, ready = zip(*starts, strict=True)
+    print(f"start: press taken {statistics.median(taken):.1f} s, ready {statistics.median(ready):.1f} s", flush=True)
     time.sleep(RESTED_S)
     window = Window(family(box.daemon.pid))
     time.sleep(IDLE_S)
-    idle = window.end()
+    _tell("idle", window.end())
     talking, asked_s, seconds = conversation(box)
+    _tell("talk", talking)
     script = conversation_with_script(box.url, asked_s, seconds)
+    _tell("script", script)
     box.end()
-    print(f"start: press taken {statistics.median(taken):.1f} s, ready {statistics.median(ready):.1f} s")
-    for what, costs in (("idle", idle), ("talk", talking), ("script", script)):
-        print(f"{what}: " + ", ".join(f"{name} {used:.1f} % {woken:.0f}/s" for name, (used, woken) in costs.items()))
     print(f"talk in shares of the script: {talking['all'][0] / script['all'][0]:.2f}", flush=True)
-    os.sync()
     return 0
+
+
+def _tell(what: str, costs: dict[str, tuple[float, float]]) -> None:
+    """At once: a machine whose time runs out has told what it knows."""
+    print(
+        f"{what}: " + ", ".join(f"{name} {used:.1f} % {woken:.0f}/s" for name, (used, woken) in costs.items()),
+        flush=True,
+    )
 
 
 if __name__ == "__main__":
