@@ -102,16 +102,16 @@ def page(data: dict[str, Any], hours: float) -> Iterator[str]:
     broken = [f"{box['name']}: {said}" for box in data["boxes"] for said in box["faults"].values()]
     yield from _listed("faults now", broken)
     outcomes = ", ".join(f"{name} {count}" for name, count in data["outcomes"].items())
-    yield f"turns          {data['turns']}{f': {outcomes}' if outcomes else ''}"
-    yield f"first sound    p50 {_ms(data['first_audio_p50_ms'])}, p95 {_ms(data['first_audio_p95_ms'])}"
-    yield f"underruns      {data['underruns']}"
+    yield f"turns             {data['turns']}{f': {outcomes}' if outcomes else ''}"
+    yield f"first sound       p50 {_ms(data['first_audio_p50_ms'])}, p95 {_ms(data['first_audio_p95_ms'])}"
+    yield f"underruns         {data['underruns']}"
     weak = [box["name"] for box in data["boxes"] if box["undervoltages"]]
     yield from _listed("weak supplies", weak)
     yield from _listed("versions", [f"{version}: {count}" for version, count in data["versions"].items()])
 
 
 def _listed(title: str, rows: list[str]) -> Iterator[str]:
-    yield f"{title:<15}{len(rows) or 'none'}"
+    yield f"{title:<18}{len(rows) or 'none'}"
     yield from (f"    {row}" for row in rows[:MOST_ROWS])
     if len(rows) > MOST_ROWS:
         yield f"    ... and {len(rows) - MOST_ROWS} more: --json has all"

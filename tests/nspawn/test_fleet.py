@@ -1,11 +1,10 @@
-"""The recipe of hardware/fleet, run: a signed repository, a box that lives from it, and a collector of journals."""
+"""The recipe of hardware/fleet, run: a signed repository, a box that lives from it, and a card that becomes one."""
 
 from __future__ import annotations
 
 import json
 import shutil
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -27,6 +26,8 @@ APT = "DEBIAN_FRONTEND=noninteractive apt-get --yes --no-install-recommends"
 
 HTTPS = f"""\
 import http.server, ssl
+# With 1.0 the end of a file is the end of the connection, and apt wants to be told of that.
+http.server.SimpleHTTPRequestHandler.protocol_version = "HTTP/1.1"
 server = http.server.ThreadingHTTPServer(("127.0.0.1", 443), http.server.SimpleHTTPRequestHandler)
 context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
 context.load_cert_chain("/share/certificates/{HOST}.pem", "/share/certificates/{HOST}.key")
@@ -95,7 +96,7 @@ def share(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         if path.is_file():
             shutil.copy(path, folder)
     shutil.copytree(RECIPE, folder / "fleet")
-    for what in (("authority",), ("server", HOST), ("server", "journals.example")):
+    for what in (("authority",), ("server", HOST)):
         subprocess.run((RECIPE / "certificates", folder / "certificates", *what), check=True)
     (folder / "https.py").write_text(HTTPS)
     return str(request.param), folder
@@ -108,7 +109,7 @@ def box(share: tuple[str, Path]) -> Iterator[tuple[Machine, Repository]]:
     repository = Repository(folder / "repository", folder / "gnupg")
     with Machine(suite, folder, FLEET) as machine:
         machine.shell(
-            f"echo 127.0.0.1 {HOST} journals.example >> /etc/hosts;"
+            f"echo 127.0.0.1 {HOST} >> /etc/hosts;"
             "rm -rf /etc/apt/sources.list*; mkdir /etc/apt/sources.list.d;"
             "cp /share/certificates/authority.pem /usr/local/share/ca-certificates/fleet.crt; update-ca-certificates;"
             "systemd-run --quiet --unit=https --working-directory=/share python3 /share/https.py;"
@@ -146,7 +147,7 @@ def test_a_box_is_installed_from_the_signed_repository(box: tuple[Machine, Repos
     release = machine.share / "repository/dists/stable/InRelease"
     good = release.read_text()
     release.write_text(good.replace("Label: Voice appliance", "Label: Voice Appliance"))
-    assert "BADSIG" in machine.attempt(f"{APT} update", 60)[1]
+    assert "signature" in machine.attempt(f"{APT} update", 60)[1]
     release.write_text(good)
     machine.shell(f"{APT} update", 60)
 
@@ -217,66 +218,49 @@ def test_a_broken_version_is_taken_back_by_a_pin(box: tuple[Machine, Repository]
     machine.until(lambda: running(machine) == VERSIONS["second"], 30)
 
 
-def entry(at_s: float, box_name: str, event: str, **more: object) -> str:
-    """One, in the journal's export format."""
-    values = {"SYSLOG_IDENTIFIER": "voice-appliance", "BOX_NAME": box_name, "EVENT": event, "MESSAGE": event, **more}
-    stamp = f"__REALTIME_TIMESTAMP={round(1e6 * at_s)}\n__MONOTONIC_TIMESTAMP={round(1e6 * (at_s % 1e5))}\n"
-    return stamp + f"_BOOT_ID={'0' * 32}\n" + "".join(f"{name}={value}\n" for name, value in values.items()) + "\n"
+@pytest.fixture
+def card(versions: Path, tmp_path: Path) -> Iterator[tuple[Machine, Repository]]:
+    """A stock system of trixie whose first partition holds the recipe's user-data, filled in."""
+    shutil.copytree(RECIPE, tmp_path / "fleet")
+    for path in INSIDE.iterdir():
+        if path.is_file():
+            shutil.copy(path, tmp_path)
+    for what in (("authority",), ("server", HOST)):
+        subprocess.run((RECIPE / "certificates", tmp_path / "certificates", *what), check=True)
+    (tmp_path / "https.py").write_text(HTTPS)
+    repository = Repository(tmp_path / "repository", tmp_path / "gnupg")
+    repository("add", str(versions / "first.deb"))
+    repository("promote")
+    signed = (tmp_path / "repository/voice-appliance.asc").read_text()
+    begin, _, rest = (RECIPE / "user-data").read_text().partition("        -----BEGIN PGP PUBLIC KEY BLOCK-----\n")
+    _, _, end = rest.partition("        -----END PGP PUBLIC KEY BLOCK-----\n")
+    data = begin + "".join(f"        {line}\n" for line in signed.splitlines()) + end
+    data = data.replace(f"{HOST}/voice-appliance", f"{HOST}/repository").replace("      unset\n", f"      {KEY}\n")
+    (tmp_path / "user-data").write_text(data)
+    with Machine("trixie", tmp_path, FLEET) as machine:
+        yield machine, repository
 
 
-def test_ten_boxes_tell_one_collector_and_the_report_names_the_silent_one(box: tuple[Machine, Repository]) -> None:
-    """Nine of them are journals of boxes that were; the tenth is the one that runs, in a journal of its own."""
-    machine, _ = box
-    now_s = time.time()
-    for number in range(10):
-        subprocess.run((RECIPE / "certificates", machine.share / "certificates", "box", f"box{number}"), check=True)
-        at_s = now_s - (30 * 3600 if number == 3 else 60)
-        lines = entry(at_s, f"box{number}", "ready", VERSION="0.2.0") + entry(at_s + 1, f"box{number}", "no_key")
-        (machine.share / f"box{number}.export").write_text(lines)
-    subprocess.run((RECIPE / "certificates", machine.share / "others", "authority"), check=True)
-    subprocess.run((RECIPE / "certificates", machine.share / "others", "box", "stranger"), check=True)
+def test_a_stock_card_becomes_a_box_by_its_user_data(card: tuple[Machine, Repository]) -> None:
+    machine, _ = card
+    machine.shell("cloud-init schema --config-file /share/user-data")
     machine.shell(
-        "mkdir -p /etc/ssl/journal /var/log/journal/remote && cd /share/certificates &&"
-        "cp authority.pem /etc/ssl/journal/ && cp journals.example.pem /etc/ssl/journal/server.pem &&"
-        "cp journals.example.key /etc/ssl/journal/server.key &&"
-        "chown -R systemd-journal-remote /etc/ssl/journal /var/log/journal/remote &&"
-        "cp /share/fleet/collector/journal-remote.conf /etc/systemd/ && systemctl start systemd-journal-remote.socket",
+        f"echo 127.0.0.1 {HOST} >> /etc/hosts; rm -rf /etc/apt/sources.list*; mkdir /etc/apt/sources.list.d;"
+        "cp /share/certificates/authority.pem /usr/local/share/ca-certificates/fleet.crt; update-ca-certificates;"
+        "systemd-run --quiet --unit=https --working-directory=/share python3 /share/https.py;"
+        "mkdir -p /var/lib/cloud/seed/nocloud; cp /share/user-data /var/lib/cloud/seed/nocloud/;"
+        "echo 'instance-id: box' > /var/lib/cloud/seed/nocloud/meta-data;"
+        "printf 'datasource_list: [NoCloud]\\napt: {preserve_sources_list: true}\\n'"
+        " > /etc/cloud/cloud.cfg.d/99-test.cfg;"
+        "rm -rf /var/lib/cloud/instance /var/lib/cloud/instances",
         60,
     )
-    upload = "/lib/systemd/systemd-journal-upload --url=https://journals.example"
-    for number in range(1, 10):
-        folder = f"/tmp/box{number}"
-        machine.shell(
-            f"mkdir {folder};"
-            f"/lib/systemd/systemd-journal-remote --output={folder}/box.journal /share/box{number}.export &&"
-            f"timeout 30 {upload} --key=/share/certificates/box{number}.key --cert=/share/certificates/box{number}.pem"
-            f" --trust=/share/certificates/authority.pem --directory={folder} --follow=no --save-state={folder}/state",
-            60,
-        )
-    # Whose certificate is of another authority writes nothing.
-    code, said = machine.attempt(
-        f"timeout 30 {upload} --key=/share/others/stranger.key --cert=/share/others/stranger.pem"
-        " --trust=/share/certificates/authority.pem --directory=/tmp/box1 --follow=no --save-state=/tmp/stranger",
-        60,
-    )
-    assert code != 0, said
-    # The one that runs.
-    machine.shell(
-        "mkdir -p /etc/voice-appliance/journal /etc/systemd/system/systemd-journal-upload.service.d &&"
-        "cd /share/fleet/box && cp 60-journal.conf /etc/systemd/journald@voice-appliance.conf &&"
-        "cp namespace.conf /etc/systemd/system/voice-appliance.service.d/ && cp journal-upload.conf /etc/systemd/ &&"
-        "cp upload-namespace.conf /etc/systemd/system/systemd-journal-upload.service.d/ && cd /share/certificates &&"
-        "cp authority.pem /etc/voice-appliance/journal/ && cp box0.key /etc/voice-appliance/journal/box.key &&"
-        "cp box0.pem /etc/voice-appliance/journal/box.pem && chgrp -R systemd-journal /etc/voice-appliance/journal &&"
-        "chmod -R g+rX /etc/voice-appliance/journal && systemctl daemon-reload && systemctl restart voice-appliance &&"
-        "systemctl start systemd-journal-upload",
-        60,
-    )
-    report = "voice-appliance fleet-report /var/log/journal/remote --json"
-    machine.until(lambda: "till 7" in machine.attempt(report)[1], 60)
-    data = json.loads(machine.attempt(report)[1])
-    assert data["silent"] == ["box3"]
-    assert {each["name"] for each in data["boxes"]} == {"till 7", *(f"box{number}" for number in range(1, 10))}
-    assert all("no_key" in each["faults"] for each in data["boxes"] if each["name"].startswith("box"))
-    assert data["versions"][VERSIONS["second"]] == 1
-    assert "silent for a day1\n    box3" in machine.attempt(report.replace(" --json", ""))[1].replace("day 1", "day1")
+    steps = ("init --local", "init", "modules --mode=config", "modules --mode=final")
+    said = "\n".join(machine.attempt(f"cloud-init {step}", 120)[1] for step in steps)
+    installed = machine.attempt("dpkg-query --show --showformat='${Version}' voice-appliance")[1]
+    assert installed == VERSIONS["first"], said + machine.attempt("tail -n 60 /var/log/cloud-init.log")[1]
+    machine.until(lambda: running(machine) == VERSIONS["first"], 30)
+    assert machine.shell("readlink /etc/localtime").endswith("Asia/Kolkata")
+    assert machine.shell("cat /run/credentials/voice-appliance.service/api-key") == KEY
+    assert machine.shell("stat --format=%a /etc/voice-appliance/key") == "600"
+    assert "previous" in machine.shell("apt-cache policy")

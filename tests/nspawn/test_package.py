@@ -58,7 +58,7 @@ def bare(request: pytest.FixtureRequest, packages: Path, tmp_path: Path) -> Iter
     for path in (*INSIDE.iterdir(), *packages.iterdir(), ROOT / "hardware/fleet/group-package"):
         if path.is_file():
             shutil.copy(path, tmp_path)
-    with Machine(request.param, tmp_path) as container:
+    with Machine(request.param, tmp_path, bed.FLEET) as container:
         yield container
 
 
