@@ -114,6 +114,7 @@ class SpeakerSettings:
     volume_max: int
     prebuffer_ms: int
     queue_ms: int
+    keep_open: bool
     reply_buffer_s: float
 
 

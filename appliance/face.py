@@ -123,6 +123,7 @@ class Face:
     def status(self) -> dict[str, Any]:
         """What ``ctl status`` shows: plain values, no secrets, nothing that was said."""
         parts, now_s = self._parts, asyncio.get_running_loop().time()
+        parts.microphone.look()
         verdict = parts.link.policy.verdict
         troubles = ([] if verdict is None else [verdict.line]) + list(self.setup_problems)
         return {

@@ -162,6 +162,8 @@ class Turns:
         # While nobody's words are wanted the microphone may lag behind, which costs little; a press ends that at once.
         unwanted_in = (v.State.READY, v.State.SPEAKING)
         self._parts.microphone.attentive = self._parts.machine.state not in unwanted_in
+        self._parts.microphone.awaits_end = self._parts.utterance.ended
+        self._parts.speaker.attentive = self._parts.machine.state is not v.State.READY
         self.on_change()
 
     def _wake(self) -> None:

@@ -24,6 +24,7 @@ import struct
 import sys
 import threading
 import time
+from array import array
 from collections import deque
 from collections.abc import Callable
 from typing import Any, NoReturn
@@ -35,21 +36,39 @@ from .block_clock import BlockClock, BreakCounter
 from .card_finder import CardFinder
 from .card_lock import card_lock
 from .devices import Choice, Device, Direction, Machine, card_of
+from .hand_over import HandOver
 from .holders import in_use
 from .output_queue import OutputQueue, stereo
 
 KEPT_S = 4.0
 """Of the microphone, while the daemon does not read; then the oldest go. Ruling 20 asks for 2 s at least."""
 
-BOUND_S = 0.25
-"""Queued for the speaker at most: four times the daemon's credit. More is a fault of the daemon. Of a card with long
-blocks: four of these, one more than the credit."""
+REPORTS_BYTES = 10_000
+"""Plenty for what a speaker reports to such a daemon."""
+
+BOUND_S = 1.2
+"""Queued for the speaker at most: more than the largest credit of the daemon's. More is a fault of the daemon. Of a
+card with long blocks: four of these, one more than the credit."""
 
 REPORT_S = 0.020
-"""Between two reports of a playing speaker. With 60 ms of credit the queue then never falls below 30 ms."""
+"""Between two reports of a speaker that plays and has little to play, as of an answer that arrives no faster than it
+plays: the queue then never falls below 30 ms."""
+
+AMPLE_S = 0.160
+"""Queued beyond this, a report may be late: the next comes before the queue is short."""
+
+AMPLE_REPORT_S = 0.100
+"""Between two reports then. A report and its answer cost the daemon 0.1 ms."""
 
 HEARTBEAT_S = 0.5
-"""Between two reports of an idle speaker; the daemon takes 1 s of silence for a stall."""
+"""Between two reports of a speaker that is silent in a turn; the daemon takes 1 s for a stall."""
+
+REST_HEARTBEAT_S = 1.0
+"""Between two signs of life of a device that nobody attends to; the daemon waits a second longer for those."""
+
+REST_PERIODS = 3
+"""Of a microphone that is held back are read at once: a third of the wake-ups. It is late by that much at a press,
+once: 60 ms with the usual periods."""
 
 PR_SET_PDEATHSIG = 1
 
@@ -57,14 +76,15 @@ PR_SET_PDEATHSIG = 1
 class Outbox:
     """Sends at once what the socket takes, and the rest in a thread of its own: no caller ever waits.
 
-    At most ``bound`` messages wait; then the oldest are dropped.
+    No more than ``bound_bytes`` wait, but for a last message; then the oldest are dropped.
     """
 
     def __init__(self, link: socket.socket) -> None:
-        self.bound = 200
-        """Plenty for a speaker's reports; a microphone sets its own."""
+        self.bound_bytes = REPORTS_BYTES
+        """A microphone sets its own."""
         self._link = link
         self._waiting: deque[bytes] = deque()
+        self._waiting_bytes = 0
         self._changed = threading.Condition()
         self._idle = True
         threading.Thread(target=guarded(self._run), name="sender", daemon=True).start()
@@ -82,10 +102,11 @@ class Outbox:
                 except OSError:
                     os._exit(0)
             if instead and self._waiting and self._waiting[-1][:1] == message[:1]:
-                self._waiting.pop()
-            elif len(self._waiting) >= self.bound:
-                self._waiting.popleft()
+                self._waiting_bytes -= len(self._waiting.pop())
+            while self._waiting and self._waiting_bytes + len(message) > self.bound_bytes:
+                self._waiting_bytes -= len(self._waiting.popleft())
             self._waiting.append(message)
+            self._waiting_bytes += len(message)
             self._changed.notify_all()
 
     def drain(self, timeout_s: float) -> None:
@@ -100,6 +121,7 @@ class Outbox:
                 self._changed.notify_all()
                 self._changed.wait_for(lambda: self._waiting)
                 message = self._waiting.popleft()
+                self._waiting_bytes -= len(message)
                 self._idle = False
             try:
                 self._link.send(message)
@@ -118,6 +140,12 @@ class Host:
         self._requests: queue.SimpleQueue[wire.Open | None] = queue.SimpleQueue()
         self._output: OutputQueue | None = None
         """None until a speaker is open."""
+        self._hand_over: HandOver | None = None
+        """None until a microphone is open."""
+        self._attended = True
+        """The pace is AT_ONCE."""
+        self._wake = threading.Event()
+        """Set when a speaker that rests has something to do."""
 
     def obey(self) -> NoReturn:
         """The main thread: commands, until the daemon is gone."""
@@ -127,6 +155,12 @@ class Host:
                 case wire.Samples(epoch, pcm):
                     if self._output is not None:
                         self._output.push(epoch, pcm)
+                        self._wake.set()
+                case wire.Pace(piece_ms):
+                    self._attended = piece_ms == wire.AT_ONCE
+                    if self._hand_over is not None:
+                        self._hand_over.go_by(piece_ms)
+                    self._wake.set()
                 case wire.Flush(epoch):
                     if self._output is not None:
                         self._output.flush(epoch)
@@ -171,9 +205,9 @@ class Host:
                 continue
             try:
                 if self._direction == "capture":
-                    self._capture(stream, opened, to_int16)
+                    self._capture(stream, opened, to_int16, request.idle_ms)
                 else:
-                    self._play(stream, opened)
+                    self._play(stream, opened, request.idle_ms / 1000)
             except OSError as error:
                 self._say(wire.Failed(f'"{opened.name}" failed: {opening.reason(error)}'))
                 self._outbox.drain(1.0)
@@ -217,51 +251,90 @@ class Host:
 
     # ------------------------------------------------------------ serving
 
-    def _capture(self, stream: Any, opened: wire.Opened, to_int16: Callable[[bytes], bytes]) -> NoReturn:
+    def _capture(self, stream: Any, opened: wire.Opened, to_int16: Callable[[bytes], bytes], held_ms: int) -> NoReturn:
         """Read for ever. Raises OSError when the device fails; mostly it just stops returning."""
-        period = opened.period_frames
-        clock = BlockClock(opened.hz, period)
-        self._outbox.bound = round(KEPT_S * opened.hz / period)
+        hz, period, frame_bytes = opened.hz, opened.period_frames, 2 * opened.channels
+        long = min(REST_PERIODS * period, wire.MOST_SAMPLES // opened.channels)
+        clock = BlockClock(hz, period)
+        self._outbox.bound_bytes = round(KEPT_S * hz) * frame_bytes
+        hand_over = HandOver(lambda block: self._outbox.put(wire.pack(block)), hz, frame_bytes, held_ms * hz // 1000)
+        self._hand_over = hand_over
         self._say(opened)
+        said_s = time.monotonic()
         while True:
+            frames = long if hand_over.is_patient(long) else period
             began_s = time.monotonic()
             # exception_on_overflow would close the stream at the first overrun.
-            pcm = stream.read(period, exception_on_overflow=False)
+            pcm = stream.read(frames, exception_on_overflow=False)
             returned_s = time.monotonic()
-            block = clock.block(began_s, returned_s, period, stream.get_read_available())
-            self._outbox.put(wire.pack(wire.Block(*block, to_int16(pcm))))
+            block = clock.block(began_s, returned_s, frames, stream.get_read_available())
+            hand_over.add(wire.Block(*block, to_int16(pcm)))
+            if hand_over.piece_ms != wire.HOLD:
+                said_s = returned_s
+            elif returned_s - said_s >= REST_HEARTBEAT_S:
+                self._say(wire.Resting())
+                said_s = returned_s
 
-    def _play(self, stream: Any, opened: wire.Opened) -> NoReturn:
-        """Write for ever, silence when there is nothing else. Raises OSError when the device fails."""
+    def _play(self, stream: Any, opened: wire.Opened, rest_after_s: float) -> NoReturn:
+        """Write for ever, silence when there is nothing else. Raises OSError when the device fails.
+
+        Stopped when nobody attends and nothing has sounded for ``rest_after_s``; 0: never.
+        """
         period, hz = opened.period_frames, opened.hz
         self._output = output = OutputQueue(hz, max(int(BOUND_S * hz), 4 * period))
         self._say(opened)
-        silence = bytes(2 * opened.channels * period)
         dry = BreakCounter(hz, period)
         reported: tuple[int, int, int] = (0, 0, 0)
         reported_s = 0.0
         was_silent = True
+        sounded_s = time.monotonic()
+        breaks = 0
         while True:
+            self._wake.clear()
             samples = output.block(period)
-            pcm = silence if samples is None else (stereo(samples) if opened.channels == 2 else samples).tobytes()
             began_s = time.monotonic()
-            stream.write(pcm, period)
+            if samples is not None or self._attended:
+                sounded_s = began_s
+            elif rest_after_s and began_s - sounded_s >= rest_after_s:
+                breaks += dry.count
+                self._rest(stream, opened)
+                dry, sounded_s = BreakCounter(hz, period), time.monotonic()
+                continue
+            stream.write(_interleaved(samples, period, opened.channels), period)
             now_s = time.monotonic()
             # Asked only where it counts: an idle speaker would ask a hundred times a second for nothing.
             room_frames = stream.get_write_available() if samples is not None or dry.undecided else 0
             dry.wrote(began_s, now_s, room_frames, samples is not None)
             position = output.position
             started = was_silent and samples is not None
-            due_s = REPORT_S if position[:2] != reported[:2] else HEARTBEAT_S
+            playing_s = AMPLE_REPORT_S if position[2] > AMPLE_S * hz else REPORT_S
+            due_s = playing_s if position[:2] != reported[:2] else HEARTBEAT_S
             # Half a period early rather than half a period late.
             if started or now_s - reported_s >= due_s - period / hz / 2:
-                report = wire.Played(*position, output.breaks + dry.count, now_s)
+                report = wire.Played(*position, output.breaks + breaks + dry.count, now_s)
                 self._outbox.put(wire.pack(report), instead=True)
                 reported, reported_s = position, now_s
             was_silent = samples is None
 
-    def _say(self, message: wire.Opened | wire.Failed | wire.Trying | wire.Waiting | wire.Listing) -> None:
+    def _rest(self, stream: Any, opened: wire.Opened) -> None:
+        """Keep the device stopped until something is to be played, or somebody attends; then it runs as before."""
+        stream.stop_stream()
+        while not self._wake.wait(REST_HEARTBEAT_S):
+            self._say(wire.Resting())
+        stream.start_stream()
+        # As full as a device that has played silence: what comes next is as late as ever, and as safe from running dry.
+        frames = round(opened.buffer_s * opened.hz)
+        stream.write(bytes(2 * opened.channels * frames), frames)
+
+    def _say(self, message: wire.FromHost) -> None:
         self._outbox.put(wire.pack(message))
+
+
+def _interleaved(samples: array[int] | None, frames: int, channels: int) -> bytes:
+    """Mono ``samples`` for a device of one or two channels; None: silence."""
+    if samples is None:
+        return bytes(2 * channels * frames)
+    return (stereo(samples) if channels == 2 else samples).tobytes()
 
 
 def guarded(function: Callable[[], object]) -> Callable[[], None]:

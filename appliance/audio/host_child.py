@@ -6,7 +6,6 @@ kernel kills a host together with the *thread* that started it. Starting one tak
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
 import os
@@ -16,8 +15,13 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from .devices import Direction
+if TYPE_CHECKING:
+    # Not for real: a host is started before the daemon has loaded what it needs itself.
+    import asyncio
+
+    from .devices import Direction
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +33,26 @@ DYING_LOOK_S = 0.002
 
 PASSED_ON = ("ALSA_", "HOME", "LANG", "LC_", "PATH", "PIPEWIRE_", "PULSE_", "XDG_")
 """Beginnings of the variables that a host gets to see: what finds a sound server. No key, no NOTIFY_SOCKET."""
+
+
+_early: dict[Direction, Child] = {}
+"""Hosts that nobody has asked for yet."""
+
+
+def start_early() -> None:
+    """Start a host for each direction, for the first that asks: Python's start and the sound library's take as long as
+    what the daemon still has to load, and go on beside it. A failure is for whoever asks."""
+    directions: tuple[Direction, ...] = ("capture", "playback")
+    for direction in directions:
+        with contextlib.suppress(OSError):
+            _early[direction] = Child(direction, None)
+
+
+def child_for(direction: Direction, environment: Mapping[str, str] | None) -> Child:
+    """A host that was started early, if there is one with that environment, or a new one. Raises OSError."""
+    if environment is None and (early := _early.pop(direction, None)) is not None:
+        return early
+    return Child(direction, environment)
 
 
 class Child:
@@ -80,6 +104,8 @@ class Child:
 
     async def collected(self) -> None:
         """Wait after ``kill`` until it is gone: 100 µs as a rule, DYING_S at most. Later it is collected by itself."""
+        import asyncio
+
         give_up_s = time.monotonic() + DYING_S
         try:
             while self.process.poll() is None:
@@ -96,6 +122,8 @@ class Child:
 
 def _collect_later(process: subprocess.Popen[bytes]) -> None:
     """One that sits in the kernel, with a driver that lost its card, dies when that lets it go."""
+    import asyncio
+
     if process.poll() is None:
         asyncio.get_running_loop().call_later(DYING_S, _collect_later, process)
 

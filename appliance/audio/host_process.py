@@ -14,11 +14,15 @@ from typing import NoReturn, Protocol
 from . import wire
 from .card_preference import Preference
 from .devices import Card, Direction, Machine, able_cards, card_named, is_there
-from .host_child import Child
+from .host_child import Child, child_for
 
 STALL_S = 1.0
 """A running device that says nothing for so long hangs (design.md). A microphone speaks every 20 ms, a speaker every
-20, or 500 when idle."""
+20, or 500 when silent."""
+
+REST_STALL_S = 2.0
+"""The same of a device that nobody attends to: it says once a second that it lives. With CHECK_S a hung one is still
+replaced within 3 s."""
 
 LOOKING_S = 10.0
 """Python's start and PortAudio's look at all devices. On a machine as slow as a Pi Zero 2 W (``make test-vm``) 0.4 and
@@ -47,13 +51,11 @@ it is LOOK_AGAIN_S at most: it is the device that fails, and that may be back at
 PROVEN_S = 10.0
 """A host that lived for so long begins a new count of failures."""
 
-GATHER_S = 0.2
-"""Between two looks at a microphone that nobody attends to. The wake-ups and the small blocks cost more than the sound:
-an idle daemon takes 1.3 times what a plain PyAudio stream does at one look a block, 0.4 times so (``make bench``). What
-is not fetched waits in the socket, 0.5 s of 96 kHz stereo and 1 s of 48 kHz mono (measured), and then in the host."""
-
 CHECK_S = 0.25
 """Between two looks at the clock: a hung host is found within STALL_S and this."""
+
+REST_CHECK_S = 0.5
+"""The same while nobody attends to the device."""
 
 LATE_LOOP_S = 0.5
 """When our own loop was held up for more than this (a stopped process, a suspended machine), the silence says nothing
@@ -94,7 +96,7 @@ class Owner(Protocol):
 class Host(Protocol):
     """What microphone and speaker need of a sound host; ``SoundHost`` says what each does."""
 
-    gathers: bool
+    pace: int
 
     @property
     def due_s(self) -> float | None: ...
@@ -144,12 +146,9 @@ class SoundHost:
         """None while there is no host."""
         self._running = False
         """The device is open."""
-        self._gathers = False
-        """What the host says waits for the next look."""
-        self._look: asyncio.TimerHandle | None = None
-        """That look; None while the loop itself watches the socket."""
-        self._more = False
-        """The last look ended before all was fetched."""
+        self._pace = wire.AT_ONCE
+        self._check_timer: asyncio.TimerHandle | None = None
+        """The next look at the clock; None while there is no host."""
         self._over: asyncio.Future[str] | None = None
         """Why the present host is of no more use, once that is known; None while there is no host."""
         self._heard_s = 0.0
@@ -193,19 +192,18 @@ class SoundHost:
             self._child.send(wire.pack(message))
 
     @property
-    def gathers(self) -> bool:
-        """What the host says is fetched every GATHER_S and not at once: for a device that nobody attends to now.
+    def pace(self) -> int:
+        """How soon the device is wanted: ``wire.Pace``. Set to AT_ONCE, what the host holds is here a moment later."""
+        return self._pace
 
-        Set to False, everything that waits is fetched in the next turn of the loop.
-        """
-        return self._gathers
-
-    @gathers.setter
-    def gathers(self, wanted: bool) -> None:
-        if wanted is not self._gathers:
-            self._gathers = wanted
-            if self._child is not None and self._over is not None and not self._over.done():
-                self._listen(self._child, self._over)
+    @pace.setter
+    def pace(self, piece_ms: int) -> None:
+        if piece_ms == self._pace:
+            return
+        self._pace = piece_ms
+        if self._child is not None and self._running:
+            self._keep_pace(self._child)
+            self._check_in(self._check_s)
 
     def pause(self) -> None:
         """End the host, and with it the device: what the kernel shows as closed nobody can listen to. It is killed in
@@ -213,8 +211,7 @@ class SoundHost:
         self._wanted.clear()
         self._running = False
         if self._child is not None and self._over is not None and not self._over.done():
-            self._stop_listening(self._child)
-            self._over.set_result(PAUSED)
+            self._end_with(PAUSED)
 
     def resume(self) -> None:
         """Start a host again, as at the beginning."""
@@ -251,36 +248,71 @@ class SoundHost:
         """Start a host and watch over it; why it is of no more use."""
         loop = asyncio.get_running_loop()
         over: asyncio.Future[str] = loop.create_future()
-        self._child = child = Child(self._direction, self._environment)
+        self._child = child = child_for(self._direction, self._environment)
         self._over = over
         self._proven = False
         self._settled_s = time.monotonic() + SETTLING_S
         self.started += 1
-        self._listen(child, over)
+        loop.add_reader(child.link, self._fetch, child, over)
         loop.add_reader(child.chatter, child.log_chatter, loop)
         self._ask()
-        while not over.done():
-            self.due_s = woken_s = time.monotonic() + CHECK_S
-            await asyncio.wait([over], timeout=CHECK_S)
-            now_s = time.monotonic()
-            if now_s > woken_s + LATE_LOOP_S:
-                self._heard_s = now_s
-            elif self._look_at_s is not None:
-                if now_s >= self._look_at_s:
-                    self._ask()
-                elif self._machine.cards() != self._cards:
-                    self._settled_s = now_s + SETTLING_S
-                    self._ask()
-            elif self._running and self._card is not None and not is_there(self._card, self._machine.proc):
-                # A second sooner than by its silence, and so much less of a spinning host.
-                return UNPLUGGED
-            elif not over.done() and now_s >= self._heard_s + self._limit_s:
-                return f"the sound host hung for {self._limit_s:g} s"
-            elif not over.done() and self._should_change(now_s):
-                self._running = False
-                self._owner.changes()
-                return CHANGED
-        return over.result()
+        self._check_in(CHECK_S)
+        return await over
+
+    def _check_in(self, seconds: float) -> None:
+        """Look at the clock in so long. A timer, no wait with a timeout: an idle box does little else."""
+        if self._check_timer is not None:
+            self._check_timer.cancel()
+        self.due_s = time.monotonic() + seconds
+        self._check_timer = asyncio.get_running_loop().call_later(seconds, self._check)
+
+    @property
+    def _check_s(self) -> float:
+        return REST_CHECK_S if self._running and self._pace == wire.HOLD else CHECK_S
+
+    def _check(self) -> None:
+        """What only time brings about. An exception is for ``_serve``."""
+        over, due_s = self._over, self.due_s
+        self._check_timer = None
+        if over is None or over.done():
+            return
+        assert due_s is not None
+        try:
+            reason = self._overdue(time.monotonic(), due_s)
+        except Exception as error:
+            over.set_exception(error)
+            return
+        if reason is None:
+            self._check_in(self._check_s)
+        else:
+            self._end_with(reason)
+
+    def _overdue(self, now_s: float, due_s: float) -> str | None:
+        """Look again for a device that is not there; why the host is of no more use, None: it is."""
+        if now_s > due_s + LATE_LOOP_S:
+            self._heard_s = now_s
+        elif self._look_at_s is not None:
+            if now_s >= self._look_at_s:
+                self._ask()
+            elif self._machine.cards() != self._cards:
+                self._settled_s = now_s + SETTLING_S
+                self._ask()
+        elif self._running and self._card is not None and not is_there(self._card, self._machine.proc):
+            # A second sooner than by its silence, and so much less of a spinning host.
+            return UNPLUGGED
+        elif now_s >= self._heard_s + self._limit_s:
+            return f"the sound host hung for {self._limit_s:g} s"
+        elif self._should_change(now_s):
+            self._running = False
+            self._owner.changes()
+            return CHANGED
+        return None
+
+    def _end_with(self, reason: str) -> None:
+        """The present host is of no more use. Nothing that it says from now on is looked at."""
+        assert self._child is not None and self._over is not None
+        asyncio.get_running_loop().remove_reader(self._child.link)
+        self._over.set_result(reason)
 
     def _should_change(self, now_s: float) -> bool:
         """A better card has come, and nobody will notice that it is taken."""
@@ -297,38 +329,24 @@ class SoundHost:
             self._known = listing
         return has_come and self._preference.between_turns()
 
-    def _listen(self, child: Child, over: asyncio.Future[str]) -> None:
-        """Have ``_fetch`` called when it is time: when something is there, or at the next look."""
-        self._stop_listening(child)
-        loop = asyncio.get_running_loop()
-        # Nobody waits for a device that is being opened; whoever starts a box does.
-        if self._gathers and self._running:
-            self._look = loop.call_later(0.0 if self._more else GATHER_S, self._fetch, child, over)
-        else:
-            loop.add_reader(child.link, self._fetch, child, over)
-
-    def _stop_listening(self, child: Child) -> None:
-        asyncio.get_running_loop().remove_reader(child.link)
-        if self._look is not None:
-            self._look.cancel()
-            self._look = None
-
     def _fetch(self, child: Child, over: asyncio.Future[str]) -> None:
         """Take in what the host says. The end of the host, or an exception of the owner's, is for ``_serve``."""
+        if over.done():
+            return
         try:
             reason = self._read(child)
             self._owner.fetched()
         except Exception as error:
-            self._stop_listening(child)
-            if not over.done():
-                over.set_exception(error)
+            asyncio.get_running_loop().remove_reader(child.link)
+            over.set_exception(error)
             return
         if reason is not None:
-            self._stop_listening(child)
-            if not over.done():
-                over.set_result(reason)
-        elif self._gathers:
-            self._listen(child, over)
+            self._end_with(reason)
+
+    def _keep_pace(self, child: Child) -> None:
+        """Tell the host, and give it the time that a device takes to start."""
+        child.send(wire.pack(wire.Pace(self._pace)))
+        self._heard_s, self._limit_s = time.monotonic(), CALL_S
 
     def _ask(self) -> None:
         assert self._child is not None
@@ -342,7 +360,6 @@ class SoundHost:
 
     def _read(self, child: Child) -> str | None:
         """Take in what the host says; when it has ended, why."""
-        self._more = False
         for _ in range(MESSAGES_AT_ONCE):
             try:
                 datagram = child.link.recv(wire.LARGEST_BYTES)
@@ -354,15 +371,15 @@ class SoundHost:
                 return self._reason or "the sound host ended"
             self._heard_s = time.monotonic()
             self._take(wire.unpack_from_host(datagram))
-        self._more = True
         return None
 
     def _take(self, message: wire.FromHost) -> None:
         if not self._wanted.is_set():
             return
-        if isinstance(message, wire.Block | wire.Played):
-            self._limit_s = STALL_S
-            self._owner.received(message)
+        if isinstance(message, wire.Block | wire.Played | wire.Resting):
+            self._limit_s = REST_STALL_S if self._pace == wire.HOLD else STALL_S
+            if not isinstance(message, wire.Resting):
+                self._owner.received(message)
         elif isinstance(message, wire.Trying):
             self._proven = True
             self._limit_s = CALL_S
@@ -378,6 +395,8 @@ class SoundHost:
             if self._card is not None and self._request.device == "auto":
                 self.instead_of = self._preference.opened(self._card, able_cards(self._direction, self._machine))
             self._owner.opened(message)
+            if self._pace != wire.AT_ONCE and self._child is not None:
+                self._keep_pace(self._child)
         elif isinstance(message, wire.Failed):
             self._proven = True
             self._lose(message.reason)
@@ -404,8 +423,11 @@ class SoundHost:
         if child is None:
             return
         self._over = None
-        self._stop_listening(child)
-        asyncio.get_running_loop().remove_reader(child.chatter)
+        if self._check_timer is not None:
+            self._check_timer.cancel()
+            self._check_timer = None
+        for descriptor in (child.link, child.chatter):
+            asyncio.get_running_loop().remove_reader(descriptor)
         child.kill()
         try:
             await child.collected()

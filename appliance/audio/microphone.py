@@ -5,6 +5,7 @@ Thread: the event loop's.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from typing import Literal, NoReturn, Protocol
 
@@ -27,6 +28,9 @@ LOOK_FRAMES = frames_from_ms(200)
 
 SMALLEST_HOLE_S = 0.020
 """A difference below one block between where the last one ended and the next one begins is the clock's."""
+
+LOOKED_S = 2.0
+"""Whoever asks how loud it is asks again within this, or does not look any more."""
 
 
 class Settings(Protocol):
@@ -97,7 +101,9 @@ def _nobody() -> None:
 class Microphone:
     """Writes what is heard into ``ring``, mono at ``WIRE_HZ``, with the time at which it was heard.
 
-    ``environment``, ``preference``: as in ``SoundHost``.
+    ``environment``, ``preference``: as in ``SoundHost``. ``idle_pace_ms``: as in ``wire.Pace``, while nobody attends;
+    ``talk_pace_ms``: the same while somebody does. ``idle_kept_s``: so much is kept in the sound host while the pace is
+    HOLD, and nothing gets into the ring.
     """
 
     def __init__(
@@ -108,6 +114,9 @@ class Microphone:
         environment: Mapping[str, str] | None = None,
         preference: Preference | None = None,
         host: MakesHost = SoundHost,
+        idle_pace_ms: int = wire.HOLD,
+        talk_pace_ms: int = wire.AT_ONCE,
+        idle_kept_s: float = 0.0,
     ) -> None:
         channel = settings.channel
         self._channel: int | Literal["mix"] = "mix" if isinstance(channel, str) else channel
@@ -119,8 +128,15 @@ class Microphone:
             0 if self._channel == "mix" else self._channel,
             settings.period_ms,
             settings.capture_percent,
+            idle_ms=round(1000 * idle_kept_s),
         )
         self._host = host("capture", request, self, environment, preference)
+        self._idle_pace_ms = idle_pace_ms
+        self._talk_pace_ms = talk_pace_ms
+        self._attentive = True
+        self._awaits_end = False
+        self._looked: asyncio.TimerHandle | None = None
+        """The end of somebody's looking at the level; None while nobody does."""
         self._resampler = Resampler(WIRE_HZ, WIRE_HZ)
         self._fetched: list[bytes] = []
         """PCM of blocks that follow each other without a gap and are not yet in the ring."""
@@ -130,7 +146,7 @@ class Microphone:
         self._next_frame = 0
         """Index that the next block of this device has if nothing is lost."""
         self._next_s: float | None = None
-        """When the next block begins if nothing is lost; None before the first after a loss."""
+        """When the next block begins if nothing is lost or held back; None before the first after a loss."""
         self.device: wire.Opened | None = None
         """What is open; None while there is no microphone."""
         self.is_closed = False
@@ -166,13 +182,41 @@ class Microphone:
 
     @property
     def attentive(self) -> bool:
-        """The ring is never more than a block behind, as a person who speaks needs it. Otherwise up to GATHER_S, which
-        saves most of what an idle box costs; set to True, the ring catches up in the next turn of the loop."""
-        return not self._host.gathers
+        """The ring follows as ``talk_pace_ms`` says, as a person who speaks needs it. Otherwise as ``idle_pace_ms``
+        says, which saves most of what an idle box costs; set to True, the ring has what was held a moment later."""
+        return self._attentive
 
     @attentive.setter
     def attentive(self, wanted: bool) -> None:
-        self._host.gathers = not wanted
+        self._attentive = wanted
+        self._keep_pace()
+
+    @property
+    def awaits_end(self) -> bool:
+        """Somebody has stopped speaking, and the last of it is wanted: the ring is never more than a block behind."""
+        return self._awaits_end
+
+    @awaits_end.setter
+    def awaits_end(self, wanted: bool) -> None:
+        self._awaits_end = wanted
+        self._keep_pace()
+
+    def _keep_pace(self) -> None:
+        if not self._attentive and self._looked is None:
+            self._host.pace = self._idle_pace_ms
+        else:
+            self._host.pace = wire.AT_ONCE if self._awaits_end else self._talk_pace_ms
+
+    def look(self) -> None:
+        """Somebody wants to know how loud it is: attended to for LOOKED_S, so that whoever asks again is told anew."""
+        if self._looked is not None:
+            self._looked.cancel()
+        self._looked = asyncio.get_running_loop().call_later(LOOKED_S, self._look_away)
+        self._keep_pace()
+
+    def _look_away(self) -> None:
+        self._looked = None
+        self._keep_pace()
 
     def close(self) -> None:
         """Mute: the capture stream is closed and its process ended, not only ignored. Harmless when repeated."""
@@ -191,7 +235,11 @@ class Microphone:
 
     async def run(self) -> NoReturn:
         """Listen until cancelled."""
-        await self._host.run()
+        try:
+            await self._host.run()
+        finally:
+            if self._looked is not None:
+                self._looked.cancel()
 
     # ------------------------------------------------------------ called by the sound host
 
@@ -225,6 +273,10 @@ class Microphone:
         lost_s = (message.first_frame - self._next_frame) / hz
         if message.first_frame != self._next_frame:
             self.fetched()
+        elif self._next_s is not None and message.first_s - self._next_s >= SMALLEST_HOLE_S:
+            # What lies between was held back for nobody: no loss, but what the filter remembers is of another time.
+            self.fetched()
+            self._resampler.reset()
         if not self._fetched:
             self._fetched_s = message.first_s
         self._fetched.append(message.pcm)

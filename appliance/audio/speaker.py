@@ -33,8 +33,9 @@ CREDIT_PERIODS = 3
 """On its way to a card at least, whatever ``queue_ms`` says: one that is being written, one that is next, and one for
 the way of a report and its answer. It counts for cards whose periods are longer than a third of ``queue_ms``."""
 
-USUAL_SILENCE_S = 0.060
-"""From a press until nothing more of a reply leaves the speaker (ruling 19). A card that takes longer is told of."""
+REST_AFTER_S = 10.0
+"""Without a sound, and without a turn, before the device is stopped (ruling 19). Writing silence is most of what an
+idle speaker costs; started again it sounds as soon as one that runs, for its buffer is filled in 0.2 ms."""
 
 RESUME_MS = 200
 """When a host is replaced, a reply goes on this long before the last sample written (ruling 22)."""
@@ -57,11 +58,15 @@ class Settings(Protocol):
 
     @property
     def queue_ms(self) -> int:
-        """On its way to the card at most: the host's queue, not the device's buffer behind it."""
+        """In the host's queue at most, not counting the device's buffer behind it. A flush empties it at once."""
 
     @property
     def mixer_percent(self) -> int:
         """The card's own volume; -1: left alone."""
+
+    @property
+    def keep_open(self) -> bool:
+        """The device plays silence while nobody talks with the box; otherwise it is stopped after REST_AFTER_S."""
 
 
 class SpeakerOpened(Value):
@@ -134,7 +139,9 @@ class Speaker:
         self._queue_ms = settings.queue_ms
         self._player = player
         self._on_event = on_event
-        request = wire.Open(settings.device, settings.rate_hz, 0, settings.period_ms, settings.mixer_percent)
+        rest_ms = 0 if settings.keep_open else round(1000 * REST_AFTER_S)
+        shape = (settings.device, settings.rate_hz, 0, settings.period_ms, settings.mixer_percent)
+        request = wire.Open(*shape, idle_ms=rest_ms)
         self._host = host("playback", request, self, environment, preference)
         self._resampler = Resampler(WIRE_HZ, WIRE_HZ)
         self._tail = False
@@ -164,6 +171,16 @@ class Speaker:
         return self._host.process_id
 
     @property
+    def attentive(self) -> bool:
+        """The device runs. Otherwise it may be stopped, until something is to be heard or this is set: soon enough is
+        when a turn begins."""
+        return self._host.pace == wire.AT_ONCE
+
+    @attentive.setter
+    def attentive(self, wanted: bool) -> None:
+        self._host.pace = wire.AT_ONCE if wanted else wire.HOLD
+
+    @property
     def due_s(self) -> float | None:
         """As ``SoundHost.due_s``."""
         return self._host.due_s
@@ -190,7 +207,8 @@ class Speaker:
         return self._queue_end_s + self.latency_s if self._queue_end_s else 0.0
 
     def heard_s(self, response_id: str) -> float:
-        """Seconds of that reply, from its start, that have left the speaker by now; at most 20 ms too few."""
+        """Seconds of that reply, from its start, that have left the speaker by now; at most 100 ms too few, what the
+        host has played since its last report."""
         under_way_s = max(self.latency_s - (time.monotonic() - self._written_at_s), 0.0)
         return max(self._player.written_s(response_id) - under_way_s, 0.0)
 
@@ -288,12 +306,12 @@ class Speaker:
 
     def _delay_note(self) -> str:
         """What the device's period and buffer cost; empty on a usual card."""
-        if self.device is None or self.silence_s <= USUAL_SILENCE_S:
+        if self.device is None or self.silence_s <= wire.SILENCE_S:
             return ""
         period_s = self.device.period_frames / self.device.hz
         shape = f"blocks of {1000 * period_s:.0f} ms and a buffer of {1000 * self.device.buffer_s:.0f} ms"
         late = f"an answer is heard for up to {1000 * self.silence_s:.0f} ms after the press that ends it"
-        return f'"{self.device.name}" has {shape}: {late}, instead of {1000 * USUAL_SILENCE_S:.0f}'
+        return f'"{self.device.name}" has {shape}: {late}, instead of {1000 * wire.SILENCE_S:.0f}'
 
     def _send(self, pcm: bytes, frames: int, hz: int) -> None:
         assert self.device is not None

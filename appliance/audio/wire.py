@@ -2,9 +2,9 @@
 
 ::
 
-    daemon ─► host   o open {json}   l list                p samples <epoch> pcm   f flush <epoch>
+    daemon ─► host   o open {json}   l list   a pace <ms>  p samples <epoch> pcm   f flush <epoch>
     host ─► daemon   O opened {json}   D devices {json}   X failed {json}   T trying
-                     W waiting
+                     W waiting       R resting
                      B block <time, index> pcm             P played <epoch, written, queued, underruns, time>
 
 The socket is SOCK_SEQPACKET: messages keep their edges, and a closed end is an empty read. Both ends run the same
@@ -27,6 +27,15 @@ a datagram is 208 kB."""
 MOST_SAMPLES = 48_000
 """In one message; two bytes each, and its header."""
 
+SILENCE_S = 0.060
+"""From a flush until nothing leaves the speaker any more (ruling 19), where the card's period and buffer allow it."""
+
+AT_ONCE = 0
+"""A pace: somebody talks with the box."""
+
+HOLD = -1
+"""A pace: nobody does, and nobody wants to hear the room."""
+
 
 class Open(NamedTuple):
     """Daemon → host: find a device and open it. Answered by Opened or Failed; once opened, a host stays so."""
@@ -43,6 +52,9 @@ class Open(NamedTuple):
     worst_rank: int = len(KINDS) - 1
     refused: tuple[str, ...] = ()
     """Both as in ``devices.Limits``."""
+    idle_ms: int = 0
+    """While the pace is not AT_ONCE: so much of a microphone's newest sound is held for HOLD, and a speaker that was
+    silent for so long is stopped; 0: never."""
 
 
 class Opened(NamedTuple):
@@ -77,6 +89,10 @@ class Waiting(NamedTuple):
     """Host → daemon: another sound host looks at the cards, and this one waits for its turn; or its turn has come."""
 
 
+class Resting(NamedTuple):
+    """Host → daemon: the device is open, and there is nothing to say of it: a sign of life."""
+
+
 class Listing(NamedTuple):
     """Host → daemon: all there is; the devices that PortAudio leaves out are among them, UNLISTED."""
 
@@ -90,8 +106,17 @@ class Block(NamedTuple):
     first_s: float
     """When its first frame was heard: as exact as the reader's clock, and never later than the read that brought it."""
     first_frame: int
-    """Frames before it since the device was opened, lost ones included: a gap in the count is a hole in the sound."""
+    """Frames before it since the device was opened, lost ones included: a gap in the count is a hole in the sound. What
+    a HOLD has left out does not count."""
     pcm: bytes
+
+
+class Pace(NamedTuple):
+    """Daemon → host: how soon the device is wanted from now on. A host begins with AT_ONCE."""
+
+    piece_ms: int
+    """AT_ONCE: each block of a microphone when it is there, a speaker that runs. HOLD: a microphone says nothing, until
+    another pace brings what it holds. Otherwise pieces of about so much. A speaker takes both for: it may rest."""
 
 
 class Samples(NamedTuple):
@@ -120,19 +145,20 @@ class Played(NamedTuple):
     """When it was so."""
 
 
-ToHost = Open | Samples | Flush | None
-FromHost = Opened | Failed | Trying | Waiting | Listing | Block | Played
+ToHost = Open | Pace | Samples | Flush | None
+FromHost = Opened | Failed | Trying | Waiting | Resting | Listing | Block | Played
 
 BLOCK = struct.Struct("=cdQ")
 PLAYED = struct.Struct("=cIQIId")
 EPOCH = struct.Struct("=cI")
-LETTERS = {Open: b"o", Opened: b"O", Failed: b"X", Trying: b"T", Waiting: b"W", Listing: b"D"}
+PACE = struct.Struct("=ci")
+LETTERS = {Open: b"o", Opened: b"O", Failed: b"X", Trying: b"T", Waiting: b"W", Resting: b"R", Listing: b"D"}
 """Of those whose fields follow as a JSON list."""
 LIST = b"l"
 """Daemon → host: answer with a Listing."""
 
 
-def pack(message: Open | Opened | Failed | Trying | Waiting | Listing | Block | Samples | Flush | Played) -> bytes:
+def pack(message: Open | Pace | Samples | Flush | FromHost) -> bytes:
     """The datagram of ``message``."""
     match message:
         case Block():
@@ -143,6 +169,8 @@ def pack(message: Open | Opened | Failed | Trying | Waiting | Listing | Block | 
             return EPOCH.pack(b"p", message.epoch) + message.pcm
         case Flush():
             return EPOCH.pack(b"f", message.epoch)
+        case Pace():
+            return PACE.pack(b"a", message.piece_ms)
     return LETTERS[type(message)] + json.dumps(message).encode()
 
 
@@ -156,6 +184,8 @@ def unpack_for_host(datagram: bytes) -> ToHost:
         case b"o":
             request = Open(*_fields(datagram))
             return request._replace(refused=tuple(request.refused))
+        case b"a":
+            return Pace(PACE.unpack(datagram)[1])
         case b"l":
             return None
     raise ValueError(f"no message to a sound host: {datagram[:1]!r}")
@@ -177,6 +207,8 @@ def unpack_from_host(datagram: bytes) -> FromHost:
             return Trying()
         case b"W":
             return Waiting()
+        case b"R":
+            return Resting()
         case b"D":
             devices, cards = _fields(datagram)
             return Listing([Device(*device) for device in devices], [Card(*card) for card in cards])

@@ -32,8 +32,9 @@ class SpeakerSettings:
     device: str = "usbspeaker"
     rate_hz: int = 0
     period_ms: int = 10
-    queue_ms: int = 60
+    queue_ms: int = 400
     mixer_percent: int = -1
+    keep_open: bool = False
 
 
 async def until(condition: Callable[[], object], timeout_s: float = 15.0) -> None:

@@ -229,7 +229,7 @@ def test_reports_while_playing_and_signs_of_life_while_idle(host: Callable[[str]
 def test_a_daemon_that_sends_without_credit_is_refused(host: Callable[[str], Host]) -> None:
     playback = host("playback")
     playback.open(SPEAKER)
-    for _ in range(3):
+    for _ in range(14):
         playback.send(wire.Samples(0, bytes(2 * HZ // 10)))
     assert playback.process.wait(15) == 70
 

@@ -11,9 +11,10 @@ import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
-from appliance.audio import wire
+from appliance.audio import host_child, wire
 from appliance.audio.host_process import SoundHost
 from appliance.audio.microphone import (
     Microphone,
@@ -41,14 +42,24 @@ from tests.audio.support import (
 
 HZ = 24_000
 
+KEPT_S = 0.4
+"""In the sound host while nobody attends: the default pre-roll and what a press is looked at late."""
+
 
 class Box:
     """A microphone that runs, and what it has said."""
 
-    def __init__(self, settings: MicrophoneSettings, on_event: Callable[[MicrophoneEvent], None] | None = None) -> None:
+    def __init__(
+        self,
+        settings: MicrophoneSettings,
+        on_event: Callable[[MicrophoneEvent], None] | None = None,
+        idle_pace_ms: int = wire.HOLD,
+    ) -> None:
         self.ring = Ring(20 * HZ)
         self.events: list[MicrophoneEvent] = []
-        self.microphone = Microphone(settings, self.ring, on_event or self.events.append)
+        self.microphone = Microphone(
+            settings, self.ring, on_event or self.events.append, idle_pace_ms=idle_pace_ms, idle_kept_s=KEPT_S
+        )
         self.task: asyncio.Task[Any] = asyncio.create_task(self.microphone.run())
 
     def seen(self, kind: type[MicrophoneEvent]) -> int:
@@ -64,8 +75,8 @@ class Box:
 
 
 @contextlib.asynccontextmanager
-async def listening(settings: MicrophoneSettings | None = None) -> AsyncIterator[Box]:
-    box = Box(settings or MicrophoneSettings())
+async def listening(settings: MicrophoneSettings | None = None, idle_pace_ms: int = wire.HOLD) -> AsyncIterator[Box]:
+    box = Box(settings or MicrophoneSettings(), idle_pace_ms=idle_pace_ms)
     try:
         await until(lambda: box.ring.end > 0 or box.task.done())
         yield box
@@ -79,7 +90,7 @@ async def test_what_is_said_is_in_the_ring_without_a_gap_and_at_its_time(
 ) -> None:
     said = babble(1.5)
     with virtual_card.record_microphone(hz=HZ, latency_ms=5) as beside:
-        async with listening(MicrophoneSettings(rate_hz=rate_hz)) as box:
+        async with listening(MicrophoneSettings(rate_hz=rate_hz), idle_pace_ms=200) as box:
             opened = box.events[0]
             assert opened == MicrophoneOpened("usbmic", rate_hz or 48_000, 1, "")
             begun = box.ring.end
@@ -96,23 +107,94 @@ async def test_what_is_said_is_in_the_ring_without_a_gap_and_at_its_time(
 
 
 async def test_attention_brings_the_ring_up_to_date_at_once(virtual_card: VirtualCard) -> None:
-    async with listening() as box:
+    async with listening(idle_pace_ms=200) as box:
         box.microphone.attentive = False
         await until(lambda: time.monotonic() - box.ring.time_at(box.ring.end) > 0.1)
         behind = box.ring.end
         box.microphone.attentive = True
-        for _ in range(3):
-            await asyncio.sleep(0)
-        assert box.ring.end > behind
+        asked_s = time.monotonic()
+        await until(lambda: box.ring.end > behind)
+        assert time.monotonic() - asked_s < 0.01, "it does not wait for another block"
 
 
 async def test_the_shortest_blocks_do_not_fall_behind_while_nobody_attends(virtual_card: VirtualCard) -> None:
-    """200 blocks a second are more than one look takes at once."""
-    async with listening(MicrophoneSettings(period_ms=5)) as box:
+    async with listening(MicrophoneSettings(period_ms=5), idle_pace_ms=200) as box:
         box.microphone.attentive = False
         begun_s = time.monotonic()
         await until(lambda: time.monotonic() - begun_s > 3)
         assert time.monotonic() - box.ring.time_at(box.ring.end) < 0.35
+
+
+@pytest.mark.parametrize("rate_hz", [0, 44_100])
+async def test_what_was_said_before_anybody_attended_is_there_when_somebody_does(
+    virtual_card: VirtualCard, rate_hz: int
+) -> None:
+    """The pre-roll: held in the sound host, with its time, and nothing that is older."""
+    said = babble(8.0)
+    async with listening(MicrophoneSettings(rate_hz=rate_hz)) as box:
+        playing = virtual_card.play_into_microphone(said)
+        await until(lambda: np.any(box.heard()[-HZ // 2 :]))
+        for _ in range(3):
+            await _press_after_a_while(box, said)
+        playing.stop()
+        assert box.seen(MicrophoneHole) == 0
+
+
+async def _press_after_a_while(box: Box, said: Int16) -> None:
+    """What is in the ring then is one piece of ``said``, from before the press until after it."""
+    box.microphone.attentive = False
+    behind = await _nothing_new(box)
+    pressed_s = time.monotonic()
+    box.microphone.attentive = True
+    await until(lambda: box.ring.end > behind)
+    assert time.monotonic() - pressed_s < 0.02
+    first_s = box.ring.time_at(behind)
+    await until(lambda: box.ring.time_at(box.ring.end) > pressed_s + 0.2)
+    heard = box.ring.read(behind, box.ring.end - behind)
+    assert first_s < pressed_s - KEPT_S + 0.1, "what a press sends from before it is there"
+    assert first_s > pressed_s - KEPT_S - 0.25, "and not much more"
+    assert worst_likeness(heard[240:], said, lag_of(heard[240:], said), HZ, piece_s=0.08) > 0.99
+
+
+async def _nothing_new(box: Box) -> int:
+    """Wait until the ring has not grown for long enough that all of the pre-roll is new; where it ends."""
+    end, since_s = box.ring.end, time.monotonic()
+    while time.monotonic() - since_s < 2 * KEPT_S:
+        await asyncio.sleep(0.01)
+        if box.ring.end != end:
+            end, since_s = box.ring.end, time.monotonic()
+    return end
+
+
+async def test_a_host_that_was_started_early_is_the_one_that_is_used(virtual_card: VirtualCard) -> None:
+    host_child.start_early()
+    other = host_child.child_for("playback", None)
+    try:
+        async with listening() as box:
+            first = box.microphone.process_id
+            assert first is not None
+            assert first < other.process.pid, "it was there before the other"
+            os.kill(first, signal.SIGKILL)
+            await until(lambda: box.seen(MicrophoneOpened) == 2)
+            assert box.microphone.process_id != first, "its successor is a new one"
+    finally:
+        other.kill()
+        other.process.wait()
+
+
+async def test_one_whose_host_hangs_while_it_is_held_back_is_replaced(virtual_card: VirtualCard) -> None:
+    async with listening() as box:
+        box.microphone.attentive = False
+        await _nothing_new(box)
+        process_id = box.microphone.process_id
+        assert process_id is not None
+        os.kill(process_id, signal.SIGSTOP)
+        stopped_s = time.monotonic()
+        await until(lambda: box.seen(MicrophoneOpened) == 2)
+        assert time.monotonic() - stopped_s < 5
+        lost = box.events[1]
+        assert isinstance(lost, MicrophoneLost)
+        assert lost.reason.startswith("the sound host hung for 2")
 
 
 async def test_one_channel_of_several(virtual_card: VirtualCard) -> None:

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from appliance.audio.speaker import REST_AFTER_S
 from appliance.commands.virtual_card import VirtualCard
 from appliance.simulator import voices
 
@@ -42,6 +43,9 @@ PRE_ROLL_IS_FULL_S = 0.8
 
 PREPARED_S = 1.0
 """From ready until all is loaded that the first connection needs; it counts neither as idle nor as conversation."""
+
+RESTED_S = REST_AFTER_S + 3.0
+"""From ready until an idle box is at rest: nobody has asked for its level for a while, and its speaker is stopped."""
 
 CONNECTED_S = 0.15
 """After the connection is open, the first audio has left long since."""
@@ -139,7 +143,7 @@ class Bench:
             self._box() as box,
         ):
             first_line(stream)
-            time.sleep(PREPARED_S)
+            time.sleep(RESTED_S)
             members = {stream.pid: "stream", **family(box.process_id)}
             idle_memory_mb = sum(proportional_mb(member) for member in members if member != stream.pid)
             idle = _Window(members)
@@ -170,7 +174,7 @@ class Bench:
         """The same, idle, where a gate listens for a voice."""
         with program(*plain, environment=self._environment) as stream, self._box('talk.mode = "open"\n') as box:
             first_line(stream)
-            time.sleep(PREPARED_S)
+            time.sleep(RESTED_S)
             window = _Window({stream.pid: "stream", **family(box.process_id)})
             time.sleep(IDLE_S)
             window.end()

@@ -26,7 +26,8 @@ async def main(url: str, key: str, microphone: str, speaker: str) -> None:
     )
     sink = audio.open(HZ, 1, pyaudio.paInt16, output=True, output_device_index=names.index(speaker))
     replies: asyncio.Queue[bytes] = asyncio.Queue()
-    async with connect(url, additional_headers={"Authorization": f"Bearer {key}"}) as service:
+    headers = {"Authorization": f"Bearer {key}"}
+    async with connect(f"{url}?model=mal-realtime-simple", additional_headers=headers) as service:
         await service.send(json.dumps({"type": "session.update", "session": {"voice": "mal-female"}}))
 
         async def listen() -> None:

@@ -31,7 +31,7 @@ class _Cardless:
 
     def __init__(self, owner: Owner) -> None:
         self._owner = owner
-        self.gathers = False
+        self.pace = wire.AT_ONCE
         self.due_s: float | None = None
         self.process_id: int | None = None
         self.instead_of: Card | None = None

@@ -11,7 +11,10 @@ TO_HOST = [
     wire.Open("usb:1-1.2", 0, 2, 20),
     wire.Samples(7, b"\x01\x02\x03\x04"),
     wire.Open("auto", 0, 0, 20, worst_rank=0, refused=("1-1.3", "Headphones")),
+    wire.Open("auto", 0, 0, 20, idle_ms=400),
     wire.Flush(4_000_000_000),
+    wire.Pace(200),
+    wire.Pace(wire.HOLD),
 ]
 FROM_HOST = [
     wire.Opened("മൈക്ക്: USB Audio (hw:1,0)", "1-1.2", "", 44_100, 2, 882, 0.04),
@@ -22,13 +25,14 @@ FROM_HOST = [
     wire.Listing([], []),
     wire.Trying(),
     wire.Waiting(),
+    wire.Resting(),
     wire.Block(12345.678901234, 1 << 40, bytes(range(256)) * 20),
     wire.Played(3, 1 << 40, 2880, 1, 12345.678901234),
 ]
 
 
 @pytest.mark.parametrize("message", TO_HOST, ids=lambda message: type(message).__name__)
-def test_to_the_host(message: wire.Open | wire.Samples | wire.Flush) -> None:
+def test_to_the_host(message: wire.Open | wire.Pace | wire.Samples | wire.Flush) -> None:
     assert wire.unpack_for_host(wire.pack(message)) == message
     assert type(wire.unpack_for_host(wire.pack(message))) is type(message)
 
