@@ -24,7 +24,10 @@ def run(args: argparse.Namespace) -> int:
     loaded = last_good.load(args.config, folder)
     level = "debug" if args.debug else loaded.config.log.level
     logs.set_up(level)
-    # Last, so that a wrong configuration is said at once and not after a second of imports on a Pi.
+    # Not before, so that a wrong configuration is said at once and not after a second of imports on a Pi.
+    from appliance.audio import host_child
+
+    host_child.start_early()
     from appliance import service
     from appliance.memory import Memory
 

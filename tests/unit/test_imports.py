@@ -78,3 +78,8 @@ def test_configuration_and_command_line_load_nothing_heavy() -> None:
     loaded = loaded_by("import appliance.cli, appliance.config, appliance.commands.run, appliance.commands.config")
     assert "appliance.commands.run" in loaded
     assert not loaded & (HEAVY | {"pyaudio", "json", "importlib.metadata"})
+
+
+def test_a_sound_host_can_be_started_before_anything_heavy_is_loaded() -> None:
+    loaded = loaded_by("import appliance.audio.host_child")
+    assert not loaded & (HEAVY | {"json", "appliance.audio.devices"})
