@@ -15,6 +15,7 @@
 #                     the kernel plays, what the pins cost, starts that find their cards by themselves, then sound cards
 #                     pulled out of a box fifteen times; ARGS='idle=1 listening=0' for fewer
 #   make bench        what it costs: processor, memory, start-up, latencies
+#   make bench-vm     the same on a processor as slow as a Pi Zero 2 W's, in the machine of test-vm (as root)
 #   make bench-gate   what the hands-free voice gate hears, by noise and loudness, and what opens it that is no voice
 #   make soak         half an hour of questions and troubles; ARGS='--minutes 5 --seed 7' for another
 #   make setup        the virtual environment alone, which the others make when it is missing
@@ -42,7 +43,7 @@ BUILD_PACKAGES := debhelper dh-python dpkg-dev python3-venv
 APT_INSTALL_DEB = $(APT_GET) -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold install --reinstall \
 	--allow-downgrades
 
-.PHONY: demo test deb install uninstall check format test-unplug test-system test-vm bench bench-gate soak setup clean packages
+.PHONY: demo test deb install uninstall check format test-unplug test-system test-vm bench bench-vm bench-gate soak setup clean packages
 .DELETE_ON_ERROR:
 
 demo: $(READY)
@@ -94,6 +95,10 @@ test-vm: deb
 
 bench: $(READY)-test
 	$(BIN)/python -m tests.bench $(ARGS)
+
+bench-vm:
+	@dpkg-query --show $(VM_PACKAGES) >/dev/null 2>&1 || $(APT_INSTALL) $(VM_PACKAGES)
+	@tests/vm/run.sh bench
 
 # Recordings of people, and a synthesiser: some 80 MB.
 SPEECH_PACKAGES := espeak-ng $(foreach language,en fr it ru,asterisk-core-sounds-$(language)-wav)
