@@ -1,7 +1,7 @@
 # `make demo` and `make test` do all set-up themselves and are quick when nothing is missing.
 #
 #   make demo         three conversations on a virtual (or the real) sound card, with the embedded service
-#   make test         every test that needs no system of its own; ARGS=tests/unit/turn for some
+#   make test         every test that needs no system of its own; ARGS=tests/turn for some
 #
 #   make deb          the Debian package, in dist/
 #   make repository   that package into the folder DIR, a repository of packages for many boxes (hardware/fleet)
@@ -12,7 +12,7 @@
 #   make check        format, lint, types, import contracts
 #   make format       lets ruff rewrite
 #   make test-unplug  devices of the virtual card pulled out thirty times
-#   make test-system  the service under a real systemd, in containers (root; the first time some 1.1 GB in ~/.cache)
+#   make test-containers  the service under a real systemd, in containers (root; the first time some 1.1 GB in ~/.cache)
 #   make test-vm      in a virtual machine (as root; builds it first): the package's service on pins, card and keyboard that
 #                     the kernel plays, what the pins cost, starts that find their cards by themselves, then sound cards
 #                     pulled out of a box fifteen times; ARGS='idle=1 listening=0' for fewer
@@ -49,7 +49,7 @@ BUILD_PACKAGES := debhelper dh-python dpkg-dev git python3-venv
 APT_INSTALL_DEB = $(APT_GET) -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold install --reinstall \
 	--allow-downgrades
 
-.PHONY: demo test deb repository install install-kiosk uninstall uninstall-kiosk check format test-unplug test-page test-system test-vm bench bench-vm bench-gate chaos soak readings setup clean packages
+.PHONY: demo test deb repository install install-kiosk uninstall uninstall-kiosk check format test-unplug test-page test-containers test-system test-vm bench bench-vm bench-gate chaos soak readings setup clean packages
 .DELETE_ON_ERROR:
 
 demo: $(READY)
@@ -97,7 +97,7 @@ format: $(READY)-dev
 	$(BIN)/ruff check --fix .
 
 test-unplug: $(READY)-test
-	UNPLUG_ROUNDS=6 $(BIN)/python -m pytest tests/system/test_devices.py -k test_gone_and_back $(ARGS)
+	UNPLUG_ROUNDS=6 $(BIN)/python -m pytest tests/whole_box/test_devices.py -k test_gone_and_back $(ARGS)
 
 # Chromium, the fonts that a kiosk has, and axe-core, which judges whether everybody can use the page. Debian's npm brings some
 # hundred packages with it: only where there is none.
@@ -113,10 +113,13 @@ $(AXE): Makefile | packages
 	@touch $@
 
 # systemd-nspawn is for root alone: with sudo, or every test is skipped and says so. Trees of Debian are kept in VOICE_APPLIANCE_CACHE.
-test-system: PACKAGES += mmdebstrap systemd-container reprepro gpg openssl systemd-journal-remote
-test-system: packages $(READY)-test
+test-containers: PACKAGES += mmdebstrap systemd-container reprepro gpg openssl systemd-journal-remote
+test-containers: packages $(READY)-test
 	$(if $(filter 0,$(shell id -u)),,$(if $(shell command -v sudo),sudo --preserve-env=VOICE_APPLIANCE_CACHE)) \
-		$(BIN)/python -m pytest -p no:cacheprovider tests/nspawn $(ARGS)
+		$(BIN)/python -m pytest -p no:cacheprovider tests/containers $(ARGS)
+
+# Its name before.
+test-system: test-containers
 
 # Nothing of it is in the repository: Debian's packages make the machine, in the cache folder (tests/vm/run.sh names it).
 # A boot for each scenario, since the others are about tenths of a second; each also when one before it has failed.

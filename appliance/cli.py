@@ -17,8 +17,9 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from appliance import __version__, logs
+from appliance import __version__
 from appliance.errors import ApplianceError, UsageError
+from appliance.journal import formatters
 
 COMMANDS = {
     "run": "the daemon: what systemd starts",
@@ -67,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         args = _parse(sys.argv[1:] if arguments is None else arguments)
         debug = args.debug
-        logs.set_up("debug" if debug else "info")
+        formatters.set_up("debug" if debug else "info")
         code: int = args.run(args)
         sys.stdout.flush()
         return code
@@ -149,4 +150,6 @@ def _reader_is_gone() -> bool:
 
 def _complain(line: str) -> None:
     text = f"voice-appliance: {line}"
-    print(logs.prioritised(text, logging.ERROR) if logs.goes_to_journal(sys.stderr) else text, file=sys.stderr)
+    print(
+        formatters.prioritised(text, logging.ERROR) if formatters.goes_to_journal(sys.stderr) else text, file=sys.stderr
+    )

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from .devices import KINDS, Card, Direction, Limits
+from appliance.soundhost.devices import KINDS, Card, Direction, Limits
 
 SETTLED_S = 2.0
 """How long a better card must have been there: udev sets the rights of a new one's files a moment after it appears, and

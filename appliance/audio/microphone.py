@@ -7,20 +7,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import Literal, NoReturn, Protocol
+from typing import Literal, NoReturn
 
 import numpy as np
 import numpy.typing as npt
 
-from appliance.value import Value
+from appliance.config.settings import MicrophoneSettings
+from appliance.soundhost import messages
+from appliance.turn.value import Value
 
-from . import wire
 from .card_preference import Preference
 from .format import SAMPLE_BYTES, WIRE_HZ, frames_from_ms
-from .host_process import MakesHost, SoundHost
 from .levels import SILENCE_DBFS, audible_dbfs
 from .resample import Resampler, to_mono
 from .ring import Ring
+from .sound_host import MakesHost, SoundHost
 from .speech_level import speech_dbfs
 
 LOOK_FRAMES = frames_from_ms(200)
@@ -31,30 +32,6 @@ SMALLEST_HOLE_S = 0.020
 
 LOOKED_S = 2.0
 """Whoever asks how loud it is asks again within this, or does not look any more."""
-
-
-class Settings(Protocol):
-    """Table ``[microphone]`` of the configuration."""
-
-    @property
-    def device(self) -> str:
-        """As in ``devices.choose``."""
-
-    @property
-    def channel(self) -> str | int:
-        """ "mix", or one channel, counted from 1."""
-
-    @property
-    def rate_hz(self) -> int:
-        """0: chosen by the sound host."""
-
-    @property
-    def period_ms(self) -> int:
-        """One block."""
-
-    @property
-    def capture_percent(self) -> int:
-        """The card's own volume; -1: left alone."""
 
 
 class MicrophoneOpened(Value):
@@ -72,7 +49,7 @@ class MicrophoneOpened(Value):
     instead_of: str = ""
 
 
-class MicrophoneLost(Value):
+class MicrophoneGone(Value):
     """There is none now; it is being looked for. ``reason``: for the journal; once for each change of reason."""
 
     reason: str
@@ -91,7 +68,7 @@ class MicrophoneClosed(Value):
     """It was ``close``d. Nothing is wrong, and nothing is looked for until ``open``."""
 
 
-MicrophoneEvent = MicrophoneOpened | MicrophoneLost | MicrophoneHole | MicrophoneClosed
+MicrophoneEvent = MicrophoneOpened | MicrophoneGone | MicrophoneHole | MicrophoneClosed
 
 
 def _nobody() -> None:
@@ -108,21 +85,21 @@ class Microphone:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: MicrophoneSettings,
         ring: Ring,
         on_event: Callable[[MicrophoneEvent], None],
         environment: Mapping[str, str] | None = None,
         preference: Preference | None = None,
         host: MakesHost = SoundHost,
-        idle_pace_ms: int = wire.HOLD,
-        talk_pace_ms: int = wire.AT_ONCE,
+        idle_pace_ms: int = messages.HOLD,
+        talk_pace_ms: int = messages.AT_ONCE,
         idle_kept_s: float = 0.0,
     ) -> None:
         channel = settings.channel
         self._channel: int | Literal["mix"] = "mix" if isinstance(channel, str) else channel
         self._ring = ring
         self._on_event = on_event
-        request = wire.Open(
+        request = messages.Open(
             settings.device,
             settings.rate_hz,
             0 if self._channel == "mix" else self._channel,
@@ -147,7 +124,7 @@ class Microphone:
         """Index that the next block of this device has if nothing is lost."""
         self._next_s: float | None = None
         """When the next block begins if nothing is lost or held back; None before the first after a loss."""
-        self.device: wire.Opened | None = None
+        self.device: messages.Opened | None = None
         """What is open; None while there is no microphone."""
         self.is_closed = False
         """``close`` was called, and ``open`` was not since."""
@@ -205,7 +182,7 @@ class Microphone:
         if not self._attentive and self._looked is None:
             self._host.pace = self._idle_pace_ms
         else:
-            self._host.pace = wire.AT_ONCE if self._awaits_end else self._talk_pace_ms
+            self._host.pace = messages.AT_ONCE if self._awaits_end else self._talk_pace_ms
 
     def look(self) -> None:
         """Somebody wants to know how loud it is: attended to for LOOKED_S, so that whoever asks again is told anew."""
@@ -243,7 +220,7 @@ class Microphone:
 
     # ------------------------------------------------------------ called by the sound host
 
-    def opened(self, opened: wire.Opened) -> None:
+    def opened(self, opened: messages.Opened) -> None:
         """A device runs from now on."""
         self.device = opened
         self._fetched = []
@@ -258,16 +235,16 @@ class Microphone:
         self.fetched()
         # Who was told that there is none knows that nothing was heard; a hole would end the first turn that follows.
         self.device = self._next_s = None
-        self._on_event(MicrophoneLost(reason))
+        self._on_event(MicrophoneGone(reason))
 
     def changes(self) -> None:
         """It is closed, to be opened on a better card."""
         self.fetched()
         self.device = self._next_s = None
 
-    def received(self, message: wire.Block | wire.Played) -> None:
+    def received(self, message: messages.Block | messages.Played) -> None:
         """One block."""
-        if self.device is None or not isinstance(message, wire.Block):
+        if self.device is None or not isinstance(message, messages.Block):
             return
         hz = self.device.hz
         lost_s = (message.first_frame - self._next_frame) / hz

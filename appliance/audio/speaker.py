@@ -8,19 +8,21 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import NoReturn, Protocol
+from typing import NoReturn
 
 import numpy as np
 
-from appliance.value import Value
+from appliance.config.settings import SpeakerSettings
+from appliance.soundhost import messages
+from appliance.soundhost.output_queue import FADE_S
+from appliance.turn.value import Value
 
-from . import player, wire
+from . import player
 from .card_preference import Preference
 from .format import WIRE_HZ, frames_from_ms
-from .host_process import MakesHost, SoundHost
-from .output_queue import FADE_S
 from .player import Player
 from .resample import Resampler
+from .sound_host import MakesHost, SoundHost
 
 LEAST_MS = 5
 """Less room than this in the host's queue waits for the next report: a message for each sample would cost more than it
@@ -34,39 +36,11 @@ CREDIT_PERIODS = 3
 the way of a report and its answer. It counts for cards whose periods are longer than a third of ``queue_ms``."""
 
 REST_AFTER_S = 10.0
-"""Without a sound, and without a turn, before the device is stopped (ruling 19). Writing silence is most of what an
+"""Without a sound, and without a turn, before the device is stopped (decision 19). Writing silence is most of what an
 idle speaker costs; started again it sounds as soon as one that runs, for its buffer is filled in 0.2 ms."""
 
 RESUME_MS = 200
-"""When a host is replaced, a reply goes on this long before the last sample written (ruling 22)."""
-
-
-class Settings(Protocol):
-    """Table ``[speaker]`` of the configuration, without what belongs to the player."""
-
-    @property
-    def device(self) -> str:
-        """As in ``devices.choose``."""
-
-    @property
-    def rate_hz(self) -> int:
-        """0: chosen by the sound host."""
-
-    @property
-    def period_ms(self) -> int:
-        """One block."""
-
-    @property
-    def queue_ms(self) -> int:
-        """In the host's queue at most, not counting the device's buffer behind it. A flush empties it at once."""
-
-    @property
-    def mixer_percent(self) -> int:
-        """The card's own volume; -1: left alone."""
-
-    @property
-    def keep_open(self) -> bool:
-        """The device plays silence while nobody talks with the box; otherwise it is stopped after REST_AFTER_S."""
+"""When a host is replaced, a reply goes on this long before the last sample written (decision 22)."""
 
 
 class SpeakerOpened(Value):
@@ -93,7 +67,7 @@ class SpeakerLost(Value):
     reason: str
 
 
-class ReplyAudible(Value):
+class FirstSampleOut(Value):
     """The first sample of a reply was written at ``written_s`` and leaves the speaker at ``at_s``."""
 
     response_id: str
@@ -101,7 +75,7 @@ class ReplyAudible(Value):
     at_s: float
 
 
-class ReplyDrained(Value):
+class LastSampleOut(Value):
     """All of a reply that has ended was written; its last sample leaves the speaker at ``at_s``, a moment from now."""
 
     response_id: str
@@ -118,7 +92,7 @@ class Underrun(Value):
     count: int
 
 
-SpeakerEvent = SpeakerOpened | SpeakerLost | ReplyAudible | ReplyDrained | Underrun | player.ReplyTruncated
+SpeakerEvent = SpeakerOpened | SpeakerLost | FirstSampleOut | LastSampleOut | Underrun | player.ReplyTruncated
 
 
 class Speaker:
@@ -129,7 +103,7 @@ class Speaker:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: SpeakerSettings,
         player: Player,
         on_event: Callable[[SpeakerEvent], None],
         environment: Mapping[str, str] | None = None,
@@ -141,7 +115,7 @@ class Speaker:
         self._on_event = on_event
         rest_ms = 0 if settings.keep_open else round(1000 * REST_AFTER_S)
         shape = (settings.device, settings.rate_hz, 0, settings.period_ms, settings.mixer_percent)
-        request = wire.Open(*shape, idle_ms=rest_ms)
+        request = messages.Open(*shape, idle_ms=rest_ms)
         self._host = host("playback", request, self, environment, preference)
         self._resampler = Resampler(WIRE_HZ, WIRE_HZ)
         self._tail = False
@@ -161,7 +135,7 @@ class Speaker:
         """As this device's host counts them."""
         self.underruns = 0
         """Times that sound broke off because this machine was too slow, since the start."""
-        self.device: wire.Opened | None = None
+        self.device: messages.Opened | None = None
         """What is open; None while there is no speaker."""
         player.on_change = self._feed
 
@@ -174,11 +148,11 @@ class Speaker:
     def attentive(self) -> bool:
         """The device runs. Otherwise it may be stopped, until something is to be heard or this is set: soon enough is
         when a turn begins."""
-        return self._host.pace == wire.AT_ONCE
+        return self._host.pace == messages.AT_ONCE
 
     @attentive.setter
     def attentive(self, wanted: bool) -> None:
-        self._host.pace = wire.AT_ONCE if wanted else wire.HOLD
+        self._host.pace = messages.AT_ONCE if wanted else messages.HOLD
 
     @property
     def due_s(self) -> float | None:
@@ -235,7 +209,7 @@ class Speaker:
 
     # ------------------------------------------------------------ called by the sound host
 
-    def opened(self, opened: wire.Opened) -> None:
+    def opened(self, opened: messages.Opened) -> None:
         """A device runs from now on."""
         self.device = opened
         self._resampler = Resampler(WIRE_HZ, opened.hz)
@@ -261,9 +235,9 @@ class Speaker:
         self._queue_end_s = min(self._queue_end_s, time.monotonic())
         self.device = None
 
-    def received(self, message: wire.Block | wire.Played) -> None:
+    def received(self, message: messages.Block | messages.Played) -> None:
         """How far the host is."""
-        if self.device is None or not isinstance(message, wire.Played):
+        if self.device is None or not isinstance(message, messages.Played):
             return
         if message.underruns != self._host_underruns:
             self.underruns += message.underruns - self._host_underruns
@@ -306,16 +280,16 @@ class Speaker:
 
     def _delay_note(self) -> str:
         """What the device's period and buffer cost; empty on a usual card."""
-        if self.device is None or self.silence_s <= wire.SILENCE_S:
+        if self.device is None or self.silence_s <= messages.SILENCE_S:
             return ""
         period_s = self.device.period_frames / self.device.hz
         shape = f"blocks of {1000 * period_s:.0f} ms and a buffer of {1000 * self.device.buffer_s:.0f} ms"
         late = f"an answer is heard for up to {1000 * self.silence_s:.0f} ms after the press that ends it"
-        return f'"{self.device.name}" has {shape}: {late}, instead of {1000 * wire.SILENCE_S:.0f}'
+        return f'"{self.device.name}" has {shape}: {late}, instead of {1000 * messages.SILENCE_S:.0f}'
 
     def _send(self, pcm: bytes, frames: int, hz: int) -> None:
         assert self.device is not None
-        self._host.send(wire.Samples(self._epoch, pcm))
+        self._host.send(messages.Samples(self._epoch, pcm))
         self._sent += frames
         self._marks.append((self._sent, self._player.taken_frames))
         # Into an idle host's next block, or behind what is queued already.
@@ -338,9 +312,9 @@ class Speaker:
         for event in self._player.take_events():
             match event:
                 case player.ReplyStarted(response_id):
-                    self._on_event(ReplyAudible(response_id, written_s, written_s + self.latency_s))
-                case player.ReplyDrained(response_id):
-                    self._on_event(ReplyDrained(response_id, self.audible_until_s))
+                    self._on_event(FirstSampleOut(response_id, written_s, written_s + self.latency_s))
+                case player.ReplyFinished(response_id):
+                    self._on_event(LastSampleOut(response_id, self.audible_until_s))
                 case player.ReplyUnderran(response_id, count):
                     self._on_event(Underrun(response_id, count))
                 case player.ReplyTruncated():
@@ -349,7 +323,7 @@ class Speaker:
     def _cut(self) -> None:
         """Make the host forget its queue."""
         self._epoch += 1
-        self._host.send(wire.Flush(self._epoch))
+        self._host.send(messages.Flush(self._epoch))
         self._restart()
         if self.device is not None:
             self._queue_end_s = min(self._queue_end_s, time.monotonic() + self.device.block_s + FADE_S)

@@ -14,9 +14,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from appliance.edge.journal import collected
+from appliance.doctor.fleet import Fleet
 from appliance.errors import UnavailableError, UsageError
-from appliance.fleet import Fleet
+from appliance.journal.handler import collected
 
 HOUR_S: Final = 3600.0
 

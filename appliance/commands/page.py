@@ -10,9 +10,9 @@ import asyncio
 import os
 import signal
 
-from appliance import config
-from appliance.edge import notify
+from appliance.config import loader
 from appliance.errors import ConfigurationError, UsageError
+from appliance.system import sd_notify
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Serve until stopped, or until nobody looks; 0. Raises ConfigurationError, UnavailableError and UsageError."""
-    settings = config.load(args.config)
+    settings = loader.load(args.config)
     if not settings.page.enabled and args.port is None:
         raise ConfigurationError(["the page is off; [page] enabled = true in the configuration switches it on"])
     if args.check:
@@ -59,11 +59,11 @@ def run(args: argparse.Namespace) -> int:
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, task.cancel)
         await asyncio.wait((task, asyncio.ensure_future(server.listening.wait())), return_when=asyncio.FIRST_COMPLETED)
-        notify.manager().ready("the page is served")
+        sd_notify.manager().ready("the page is served")
         try:
             await task
         except asyncio.CancelledError:
-            notify.manager().stopping()
+            sd_notify.manager().stopping()
 
     asyncio.run(serve())
     return 0

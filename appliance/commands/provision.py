@@ -19,10 +19,11 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from appliance import boot_files, config, durable
-from appliance.edge import credentials
+from appliance.config import loader
+from appliance.config.invisible import plain_name
 from appliance.errors import ApplianceError, ConfigurationError, CredentialError
-from appliance.invisible import plain_name
+from appliance.link import credentials
+from appliance.storage import atomic_file, boot_files
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Other places, to try it."""
     parser.add_argument("--boot", metavar="FOLDER", action="append", help="instead of /boot/firmware and /boot")
     parser.add_argument(
-        "--to", metavar="FOLDER", default=os.path.dirname(config.SYSTEM_PATH), help="instead of %(default)s"
+        "--to", metavar="FOLDER", default=os.path.dirname(loader.SYSTEM_PATH), help="instead of %(default)s"
     )
     parser.add_argument(
         "--say-in", metavar="FOLDER", default=boot_files.FOLDER, help="where the daemon looks, instead of %(default)s"
@@ -101,7 +102,7 @@ def _take_all(folder: str, to: str) -> Iterator[tuple[str, str]]:
             elif kind == KEY:
                 _take(path, _key(path), os.path.join(to, "key"), 0o600)
             else:
-                _take(path, _configuration(path), os.path.join(to, os.path.basename(config.SYSTEM_PATH)), 0o644)
+                _take(path, _configuration(path), os.path.join(to, os.path.basename(loader.SYSTEM_PATH)), 0o644)
         except (ApplianceError, OSError) as error:
             text = f"{path}: {error.strerror}" if isinstance(error, OSError) else str(error)
             for line in text.splitlines():
@@ -133,10 +134,10 @@ def _reset(path: str, to: str) -> None:
     """Take the box's own settings and its key away, and then ``path``; what a package of the group's has installed
     stays. Raises OSError."""
     with contextlib.suppress(FileNotFoundError):
-        durable.remove(os.path.join(to, os.path.basename(config.SYSTEM_PATH)))
+        atomic_file.remove(os.path.join(to, os.path.basename(loader.SYSTEM_PATH)))
     # There, and empty: voice-appliance-key.path watches this file.
     os.makedirs(to, 0o755, exist_ok=True)
-    durable.write(os.path.join(to, "key"), b"", 0o600)
+    atomic_file.write(os.path.join(to, "key"), b"", 0o600)
     _remove(path)
     log.warning("%s: the box's settings and key are gone, as somebody wanted", path)
 
@@ -148,7 +149,7 @@ def _take(path: str, content: bytes, target: str, mode: int) -> None:
     """
     os.makedirs(os.path.dirname(target), 0o755, exist_ok=True)
     if not _is(target, content):
-        durable.write(target, content, mode)
+        atomic_file.write(target, content, mode)
         log.info("%s is taken over as %s", path, target)
     _remove(path)
 
@@ -156,7 +157,7 @@ def _take(path: str, content: bytes, target: str, mode: int) -> None:
 def _remove(path: str) -> None:
     """Remove what has been taken over. Raises OSError."""
     try:
-        durable.remove(path)
+        atomic_file.remove(path)
     except OSError as error:
         if error.errno != errno.EROFS:
             raise
@@ -188,7 +189,7 @@ def _configuration(path: str) -> bytes:
         # An empty file is a good configuration, and not what somebody meant who put it there.
         raise RefusedError(f"{path}: is empty; write the settings into it, or remove it")
     try:
-        config.load(path)
+        loader.load(path)
     except ConfigurationError as error:
         raise RefusedError(str(error)) from None
     return text.rstrip("\n").encode("utf-8") + b"\n"
@@ -214,9 +215,9 @@ def _report(folder: str, problems: list[str]) -> None:
     try:
         is_ours = _is_report(path)
         if not problems and is_ours:
-            durable.remove(path)
+            atomic_file.remove(path)
         elif problems and (is_ours or not os.path.exists(path)) and not _is(path, text):
-            durable.write(path, text, None)
+            atomic_file.write(path, text, None)
     except OSError as error:
         log.warning("%s: %s", path, error.strerror)
 

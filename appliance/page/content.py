@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from appliance.config_tables import Config
+from appliance.config.settings import Config
 from appliance.errors import ConfigurationError
-from appliance.turn.lights import FRAME_S, Breath, FadeIn, FadeOut, Flashes, OneFlash, Pattern, Steady, Wave
+from appliance.panel.light import FRAME_S, Breath, FadeIn, FadeOut, Flashes, OneFlash, Pattern, Steady, Wave
 
 FOLDER: Final = os.path.join(os.path.dirname(__file__), "files")
 
@@ -110,8 +110,8 @@ def light(pattern: Pattern, *, switched: bool = False) -> dict[str, Any]:
     """
     wave = pattern.value.switched if switched else pattern.value.dimmed
     period_s, times_s, fades = _cycle(wave)
-    # The square root undoes lights.py's square: a screen's values are what the eye sees, an LED's duty cycle is not.
-    # A microsecond later: at the very edge of a flash, rounding decides.
+    # The square root undoes panel/light.py's square: a screen's values are what the eye sees, an LED's duty cycle is
+    # not. A microsecond later: at the very edge of a flash, rounding decides.
     levels = [wave.level(at_s + 1e-6) ** 0.5 for at_s in times_s]
     shares = [at_s / period_s if period_s else 0.0 for at_s in times_s]
     return {

@@ -22,7 +22,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
-from appliance.logs import Repeats
+from appliance.journal.rate_limit import Repeats
 
 from . import access, watch
 from .content import File, shown

@@ -9,8 +9,8 @@ import socket
 from collections.abc import Mapping
 from typing import Final
 
-from appliance import durable
 from appliance.errors import UnavailableError
+from appliance.storage import atomic_file
 
 FIRST_DESCRIPTOR: Final = 3
 """SD_LISTEN_FDS_START of sd_listen_fds(3)."""
@@ -68,7 +68,7 @@ def token(folder: str | None) -> str:
         if len(kept) == len(made):
             return kept
     try:
-        durable.write(path, made.encode("ascii") + b"\n")
+        atomic_file.write(path, made.encode("ascii") + b"\n")
     except OSError as error:
         raise UnavailableError(f"{path}: {error.strerror}; the page's token cannot be kept") from error
     return made

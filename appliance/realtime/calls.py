@@ -15,6 +15,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final
 
+from appliance.turn.events import ToolCall as ToolCall
+
 from . import events as ev
 
 MAX_CALLS: Final = 128
@@ -26,15 +28,6 @@ MAX_ARGUMENTS_CHARS: Final = 64 * 1024
 
 UNREADABLE: Final = "null"
 """JSON that is no object, and so no arguments."""
-
-
-@dataclass(frozen=True, slots=True)
-class ToolCall:
-    """A tool that the model wants run. ``arguments`` is the service's JSON text, not read."""
-
-    call_id: str
-    name: str
-    arguments: str
 
 
 @dataclass(slots=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, TypeAlias
 
-from appliance.value import Value
+from appliance.turn.value import Value
 
 DEFAULT_VOICE = "mal-female"
 """What the service speaks with when nobody says otherwise."""
@@ -19,7 +19,7 @@ DEFAULT_VOICE = "mal-female"
 # ---------------------------------------------------------------- what a session is set to
 
 
-class Tool(Value):
+class ToolDeclaration(Value):
     """A function that the model may call. ``parameters`` is its JSON Schema: plain dicts, lists, texts and numbers."""
 
     name: str
@@ -37,7 +37,7 @@ class SessionSettings:
 
     instructions: str = ""
     voice: str = DEFAULT_VOICE
-    tools: tuple[Tool, ...] = ()
+    tools: tuple[ToolDeclaration, ...] = ()
     tool_choice: str = "auto"
     turn_detection: Mapping[str, object] | None = None
 

@@ -4,35 +4,21 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias
 
-from appliance.value import Value
+from appliance.turn.events import NothingHeard as NothingHeard
+from appliance.turn.events import ReplyBegan as ReplyBegan
+from appliance.turn.events import ReplyEnded as ReplyEnded
+from appliance.turn.events import SpeechBegan as SpeechBegan
+from appliance.turn.events import SpeechEnded as SpeechEnded
+from appliance.turn.events import ToolCalled as ToolCalled
+from appliance.turn.value import Value
 
 from . import events as ev
-from .calls import ToolCall
 from .opening import Ready, Refused
-
-
-class SpeechBegan(Value):
-    """The service hears the person speak. What has arrived of a reply may no longer sound."""
-
-
-class SpeechEnded(Value):
-    """The service hears a pause."""
-
-
-class NothingHeard(Value):
-    """This turn's commit was empty to a service that has shown no sign of having heard anybody in it."""
-
 
 # A ``response_id`` is ours (``responses.py``): no two replies of a session share one, whatever the service calls them.
 
 
-class ReplyBegan(Value):
-    """A reply to the current turn begins. The one before it has ended, or its ``ReplyEnded`` comes next."""
-
-    response_id: str
-
-
-class ReplyAudio(Value):
+class ReplySamples(Value):
     """The next piece of that reply: whole int16 little-endian samples, mono, 24 kHz; at least one."""
 
     response_id: str
@@ -44,22 +30,6 @@ class ReplyText(Value):
 
     response_id: str
     text: str
-
-
-class ToolCalled(Value):
-    """That reply wants a tool, and all of the call is here. Said again, with the same call id, when its name or its
-    arguments came only later; never said twice of a call that could be read."""
-
-    response_id: str
-    call: ToolCall
-
-
-class ReplyEnded(Value):
-    """All of that reply is here. ``status`` is never ""; ``reason``: why it ended so, one line, "" if not said."""
-
-    response_id: str
-    status: str
-    reason: str = ""
 
 
 class CallerText(Value):
@@ -98,7 +68,7 @@ Outcome: TypeAlias = (
     | SpeechEnded
     | NothingHeard
     | ReplyBegan
-    | ReplyAudio
+    | ReplySamples
     | ReplyText
     | ToolCalled
     | ReplyEnded

@@ -21,7 +21,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal, TypeAlias
 
-from appliance.value import Value
+from appliance.turn.value import Value
 
 from .fields import LARGE_MESSAGE_CHARS, LARGE_MESSAGE_COMMAS
 

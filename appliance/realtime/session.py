@@ -10,22 +10,22 @@ comes to:
   piece of a response, begins one; ids may be missing, come late, or be those of an earlier turn (``responses.py``).
 - **What ends a reply**: its ``response.done`` (``completed`` if it says nothing else), another response of the turn, a
   new turn, or the end of the connection.
-- **Which response is the answer** (rulings 1 and 4): one that begins after the service heard something of the turn, or
-  was nudged, or was given the output of a tool. Any other is cancelled once and dropped. A further one of the same turn
-  follows the first, unless a nudge of ours may have asked for it (``place.py``). What begins within a second of our
-  cancel, while that is not confirmed, is of the past.
+- **Which response is the answer** (decisions 1 and 4): one that begins after the service heard something of the turn,
+  or was nudged, or was given the output of a tool. Any other is cancelled once and dropped. A further one of the same
+  turn follows the first, unless a nudge of ours may have asked for it (``place.py``). What begins within a second of
+  our cancel, while that is not confirmed, is of the past.
 - **Late pieces.** What is over stays over. A piece that may be a late one of a reply that was just interrupted begins
   nothing, for a second or until the service says ``speech_stopped``.
-- **Going on speaking** (ruling 2): with ``speech_started`` nothing of the reply so far counts.
-- **Cancelling** (ruling 3): one ``response.cancel`` a reply, none after its ``response.done``. An error in answer to
+- **Going on speaking** (decision 2): with ``speech_started`` nothing of the reply so far counts.
+- **Cancelling** (decision 3): one ``response.cancel`` a reply, none after its ``response.done``. An error in answer to
   it, whatever it is called, says only that we were late (``complaints.py``); so does a second ``response.done``.
-- **Empty commits** (ruling 3): harmless, but one of this turn may say that nobody was heard (``commits.py``).
-- **Tools** (ruling 7): a call is passed on when it is whole, once, wherever it stands (``calls.py``). When it runs is
+- **Empty commits** (decision 3): harmless, but one of this turn may say that nobody was heard (``commits.py``).
+- **Tools** (decision 7): a call is passed on when it is whole, once, wherever it stands (``calls.py``). When it runs is
   for the turn machine to say.
-- **Before settings are in force** nothing but them is sent (ruling 12, ``opening.py``).
+- **Before settings are in force** nothing but them is sent (decision 12, ``opening.py``).
 
 Whatever the service does out of order is one ``Note``, and is otherwise ignored. Nothing here grows without bound.
-"Ruling" is the project's numbered decision that the README's "How it behaves" repeats.
+Decisions by their number: ``appliance/README.md``.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from collections.abc import Sequence
 from typing import Final, Literal, assert_never
 
 from appliance.errors import ProtocolError
-from appliance.outside import one_line
+from appliance.journal.foreign_text import one_line
 
 from . import events as ev
 from .calls import MAX_CALLS
@@ -48,9 +48,9 @@ from .outcomes import CallerText as CallerText
 from .outcomes import Note as Note
 from .outcomes import NothingHeard as NothingHeard
 from .outcomes import Outcome as Outcome
-from .outcomes import ReplyAudio as ReplyAudio
 from .outcomes import ReplyBegan as ReplyBegan
 from .outcomes import ReplyEnded as ReplyEnded
+from .outcomes import ReplySamples as ReplySamples
 from .outcomes import ReplyText as ReplyText
 from .outcomes import Send as Send
 from .outcomes import ServiceSaid as ServiceSaid
@@ -169,7 +169,7 @@ class Session:
 
     def cancel(self, response_id: str, now_s: float) -> ev.ResponseCancel | None:
         """Nothing of this reply counts from now on. Returns what to send: None if the reply is over, was cancelled
-        before, or never began (ruling 3)."""
+        before, or never began (decision 3)."""
         response = self._responses.find(response_id)
         if response is None or response.done or response.cancelled_s is not None:
             return None
@@ -185,7 +185,7 @@ class Session:
 
     def _require_ready(self) -> None:
         if not self.ready:
-            raise ProtocolError("no settings are in force: only session.update may be sent (ruling 12)")
+            raise ProtocolError("no settings are in force: only session.update may be sent (decision 12)")
 
     def _cancel(self, response: Response, why: str, now_s: float) -> ev.ResponseCancel:
         response.dropped, response.cancelled_s = why, now_s
@@ -200,7 +200,7 @@ class Session:
         ``number``: greater than that of the turn before; None: the next one.
 
         While the service is in speech it hears what comes next as one utterance with what came before, and answers
-        both: that speech is of this turn too (ruling 1, first sentence).
+        both: that speech is of this turn too (decision 1, first sentence).
         """
         self._responses.drop_all("it answers an earlier turn")
         self._turn_open = True
@@ -290,7 +290,7 @@ class Session:
                     self._outcomes.append(step)
 
     def _speech_began(self, item_id: str | None, now_s: float) -> None:
-        # Ruling 2: what the service has said so far answers half a question, whether or not it cancels it itself. No
+        # Decision 2: what the service has said so far answers half a question, whether or not it cancels it itself. No
         # cancel of ours: the service says speech_started because it has done so.
         self._in_speech = True
         self._speeches.began(item_id)
@@ -341,7 +341,7 @@ class Session:
         self._begin(wire_id, now_s, announced=True)
 
     def _begin(self, wire_id: str | None, now_s: float, *, announced: bool) -> Response | None:
-        """A response begins: the turn's reply, or one to cancel at once (rulings 1 and 4), and then None."""
+        """A response begins: the turn's reply, or one to cancel at once (decisions 1 and 4), and then None."""
         # The service begins to answer, so it takes the speech to be over, also when it forgot to say so.
         self._in_speech = False
         place = self._place
@@ -410,7 +410,7 @@ class Session:
             reply.sounded = True
             # Also one that goes on after a tool: the answer may be in the response that called it.
             self._place.answered()
-            self._outcomes.append(ReplyAudio(reply.response_id, pcm))
+            self._outcomes.append(ReplySamples(reply.response_id, pcm))
 
     def _called_by(self, wire_id: str | None, call: ev.FunctionCall, now_s: float) -> None:
         reply = self._reply(wire_id, "tool call", now_s)

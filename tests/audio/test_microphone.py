@@ -14,21 +14,22 @@ from typing import Any
 import numpy as np
 import pytest
 
-from appliance.audio import host_child, wire
-from appliance.audio.host_process import SoundHost
+from appliance.audio import child_process
 from appliance.audio.microphone import (
     Microphone,
     MicrophoneClosed,
     MicrophoneEvent,
+    MicrophoneGone,
     MicrophoneHole,
-    MicrophoneLost,
     MicrophoneOpened,
 )
 from appliance.audio.ring import Ring
-from appliance.commands.virtual_card import VirtualCard
-from tests.audio.support import (
+from appliance.audio.sound_host import SoundHost
+from appliance.config.settings import MicrophoneSettings
+from appliance.simulator.virtual_card import VirtualCard
+from appliance.soundhost import messages
+from tests.support.sound_host import (
     Int16,
-    MicrophoneSettings,
     alive,
     babble,
     environment_of,
@@ -36,6 +37,7 @@ from tests.audio.support import (
     hold_up,
     lag_of,
     likeness,
+    microphone_settings,
     until,
     worst_likeness,
 )
@@ -53,7 +55,7 @@ class Box:
         self,
         settings: MicrophoneSettings,
         on_event: Callable[[MicrophoneEvent], None] | None = None,
-        idle_pace_ms: int = wire.HOLD,
+        idle_pace_ms: int = messages.HOLD,
     ) -> None:
         self.ring = Ring(20 * HZ)
         self.events: list[MicrophoneEvent] = []
@@ -75,8 +77,10 @@ class Box:
 
 
 @contextlib.asynccontextmanager
-async def listening(settings: MicrophoneSettings | None = None, idle_pace_ms: int = wire.HOLD) -> AsyncIterator[Box]:
-    box = Box(settings or MicrophoneSettings(), idle_pace_ms=idle_pace_ms)
+async def listening(
+    settings: MicrophoneSettings | None = None, idle_pace_ms: int = messages.HOLD
+) -> AsyncIterator[Box]:
+    box = Box(settings or microphone_settings(), idle_pace_ms=idle_pace_ms)
     try:
         await until(lambda: box.ring.end > 0 or box.task.done())
         yield box
@@ -90,7 +94,7 @@ async def test_what_is_said_is_in_the_ring_without_a_gap_and_at_its_time(
 ) -> None:
     said = babble(1.5)
     with virtual_card.record_microphone(hz=HZ, latency_ms=5) as beside:
-        async with listening(MicrophoneSettings(rate_hz=rate_hz), idle_pace_ms=200) as box:
+        async with listening(microphone_settings(rate_hz=rate_hz), idle_pace_ms=200) as box:
             opened = box.events[0]
             assert opened == MicrophoneOpened("usbmic", rate_hz or 48_000, 1, "")
             begun = box.ring.end
@@ -118,7 +122,7 @@ async def test_attention_brings_the_ring_up_to_date_at_once(virtual_card: Virtua
 
 
 async def test_the_shortest_blocks_do_not_fall_behind_while_nobody_attends(virtual_card: VirtualCard) -> None:
-    async with listening(MicrophoneSettings(period_ms=5), idle_pace_ms=200) as box:
+    async with listening(microphone_settings(period_ms=5), idle_pace_ms=200) as box:
         box.microphone.attentive = False
         begun_s = time.monotonic()
         await until(lambda: time.monotonic() - begun_s > 3)
@@ -131,7 +135,7 @@ async def test_what_was_said_before_anybody_attended_is_there_when_somebody_does
 ) -> None:
     """The pre-roll: held in the sound host, with its time, and nothing that is older."""
     said = babble(8.0)
-    async with listening(MicrophoneSettings(rate_hz=rate_hz)) as box:
+    async with listening(microphone_settings(rate_hz=rate_hz)) as box:
         playing = virtual_card.play_into_microphone(said)
         await until(lambda: np.any(box.heard()[-HZ // 2 :]))
         for _ in range(3):
@@ -167,8 +171,8 @@ async def _nothing_new(box: Box) -> int:
 
 
 async def test_a_host_that_was_started_early_is_the_one_that_is_used(virtual_card: VirtualCard) -> None:
-    host_child.start_early()
-    other = host_child.child_for("playback", None)
+    child_process.start_early()
+    other = child_process.child_for("playback", None)
     try:
         async with listening() as box:
             first = box.microphone.process_id
@@ -193,12 +197,12 @@ async def test_one_whose_host_hangs_while_it_is_held_back_is_replaced(virtual_ca
         await until(lambda: box.seen(MicrophoneOpened) == 2)
         assert time.monotonic() - stopped_s < 5
         lost = box.events[1]
-        assert isinstance(lost, MicrophoneLost)
+        assert isinstance(lost, MicrophoneGone)
         assert lost.reason.startswith("the sound host hung for 2")
 
 
 async def test_one_channel_of_several(virtual_card: VirtualCard) -> None:
-    async with listening(MicrophoneSettings(channel=2)) as box:
+    async with listening(microphone_settings(channel=2)) as box:
         assert box.microphone.device is not None
         assert box.microphone.device.channels == 2
         said = babble(0.4)
@@ -238,17 +242,17 @@ async def test_closed_and_opened_at_once_it_hears_again(virtual_card: VirtualCar
         await until(lambda: box.seen(MicrophoneOpened) == 2)
         end = box.ring.end
         await until(lambda: box.ring.end > end + HZ // 4)
-        assert box.seen(MicrophoneLost) == box.seen(MicrophoneHole) == 0
+        assert box.seen(MicrophoneGone) == box.seen(MicrophoneHole) == 0
 
 
 async def test_a_microphone_that_is_missing_is_not_looked_for_while_closed(virtual_card: VirtualCard) -> None:
-    box = Box(MicrophoneSettings(device="no such thing"))
+    box = Box(microphone_settings(device="no such thing"))
     try:
         box.microphone.close()
         await asyncio.sleep(0.3)
         assert [type(event) for event in box.events] == [MicrophoneClosed] and box.microphone.process_id is None
         box.microphone.open()
-        await until(lambda: box.seen(MicrophoneLost) == 1)
+        await until(lambda: box.seen(MicrophoneGone) == 1)
     finally:
         await box.end()
 
@@ -272,7 +276,7 @@ async def test_a_hung_host_is_replaced_and_the_loop_never_waits(virtual_card: Vi
         end = box.ring.end
         await until(lambda: box.ring.end > end)
     opened, lost, again = box.events
-    assert isinstance(lost, MicrophoneLost)
+    assert isinstance(lost, MicrophoneGone)
     assert "hung" in lost.reason
     assert again == opened
     # And no MicrophoneHole: it would end a turn that has begun since.
@@ -297,7 +301,7 @@ async def test_unplugged_is_said_and_plugged_in_is_found(virtual_card: VirtualCa
         await asyncio.to_thread(virtual_card.unplug_microphone)
         await until(lambda: box.microphone.device is None)
         await until(
-            lambda: box.events[-1] == MicrophoneLost('"usbmic" cannot be opened: Unanticipated host error (48000 Hz)')
+            lambda: box.events[-1] == MicrophoneGone('"usbmic" cannot be opened: Unanticipated host error (48000 Hz)')
         )
         await asyncio.to_thread(virtual_card.plug_microphone)
         plugged_s = time.monotonic()
@@ -308,7 +312,7 @@ async def test_unplugged_is_said_and_plugged_in_is_found(virtual_card: VirtualCa
         await until(lambda: playing.over and box.microphone.level_dbfs < -100)
         assert likeness(said, box.heard(), lag_of(said, box.heard())) > 0.99
     # Once for each reason, not once for each look.
-    reasons = [event.reason for event in box.events if isinstance(event, MicrophoneLost)]
+    reasons = [event.reason for event in box.events if isinstance(event, MicrophoneGone)]
     assert len(reasons) == len(set(reasons)) == 2
 
 
@@ -343,7 +347,7 @@ class Nobody:
     def __init__(self) -> None:
         self.reasons: list[str] = []
 
-    def opened(self, opened: wire.Opened) -> None:
+    def opened(self, opened: messages.Opened) -> None:
         raise AssertionError(opened)
 
     def lost(self, reason: str) -> None:
@@ -352,7 +356,7 @@ class Nobody:
     def changes(self) -> None:
         raise AssertionError
 
-    def received(self, message: wire.Block | wire.Played) -> None:
+    def received(self, message: messages.Block | messages.Played) -> None:
         raise AssertionError(message)
 
     def fetched(self) -> None:
@@ -363,7 +367,7 @@ async def test_a_host_that_never_starts_is_tried_ever_more_rarely(monkeypatch: p
     monkeypatch.setattr(sys, "executable", "/bin/false")
     begun_s = time.monotonic()
     nobody = Nobody()
-    host = SoundHost("capture", wire.Open("usbmic", 0, 0, 20), nobody)
+    host = SoundHost("capture", messages.Open("usbmic", 0, 0, 20), nobody)
     task: asyncio.Task[Any] = asyncio.create_task(host.run())
     await until(lambda: host.started == 4)
     task.cancel()
@@ -375,17 +379,17 @@ async def test_a_host_that_never_starts_is_tried_ever_more_rarely(monkeypatch: p
 
 async def test_no_program_for_the_host_is_a_reason_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
-    box = Box(MicrophoneSettings())
+    box = Box(microphone_settings())
     await until(lambda: box.events)
     await box.end()
-    assert box.events == [MicrophoneLost("no process for the sound host: No such file or directory")]
+    assert box.events == [MicrophoneGone("no process for the sound host: No such file or directory")]
 
 
 async def test_what_the_daemon_raises_ends_the_microphone(virtual_card: VirtualCard) -> None:
     def fail(event: MicrophoneEvent) -> None:
         raise RuntimeError(f"did not expect {event}")
 
-    box = Box(MicrophoneSettings(), fail)
+    box = Box(microphone_settings(), fail)
     await until(box.task.done)
     with pytest.raises(RuntimeError, match="did not expect"):
         await box.task

@@ -21,8 +21,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from appliance.audio.speaker import REST_AFTER_S
-from appliance.commands.virtual_card import VirtualCard
 from appliance.simulator import voices
+from appliance.simulator.virtual_card import VirtualCard
 
 from .box import KEY, BenchmarkError, Box, environment_with, first_line, program
 from .processes import NOTHING, Cost, alone_mb, cost, family, proportional_mb, total

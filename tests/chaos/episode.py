@@ -17,8 +17,8 @@ from appliance.audio.format import frames_from_s
 from appliance.realtime import events as ev
 from appliance.simulator.records import ConnectionRecord
 from appliance.simulator.service import Service
-from appliance.turn.vocabulary import Outcome, State
-from tests.edge.paper_loop import on_paper
+from appliance.turn.states import Outcome, State
+from tests.support.simulated_time import on_paper
 
 from . import service as chance
 from .people import Person, Troubles

@@ -14,15 +14,15 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from appliance import config
 from appliance.audio import speaker as speaker_module
-from appliance.audio.microphone import MicrophoneHole, MicrophoneLost, MicrophoneOpened
-from appliance.daemon import Daemon
-from appliance.edge.tools import Tool
+from appliance.audio.microphone import MicrophoneGone, MicrophoneHole, MicrophoneOpened
+from appliance.box.box import Box
+from appliance.box.tools import Tool
+from appliance.config import loader
 from appliance.simulator.service import Service
-from appliance.turn.vocabulary import State
-from tests import rooms
-from tests.edge.paper_room import KEY, PaperSpeaker
+from appliance.turn.states import State
+from tests.support import acoustics
+from tests.support.paper_room import KEY, PaperSpeaker
 
 from .service import SLOW_TOOL
 
@@ -50,7 +50,7 @@ class Room:
         async def credential() -> str:
             return KEY
 
-        self.daemon = Daemon(config.load(None, self._settings(service, mode)), credential=credential)
+        self.daemon = Box(loader.load(None, self._settings(service, mode)), credential=credential)
         slow = Tool(SLOW_TOOL, "takes long", {"type": "object", "properties": {}}, self._slow_tool)
         self.daemon.tools._tools[SLOW_TOOL] = slow
         self.began_s = self._loop.time()
@@ -63,7 +63,7 @@ class Room:
         self.has_speaker = self.plugged = False
         self._woken = asyncio.Event()
         self._echoes = random.random() < 0.7
-        self._echo = np.zeros(rooms.frames(ECHO_DELAY_S + STEP_S))
+        self._echo = np.zeros(acoustics.frames(ECHO_DELAY_S + STEP_S))
         """What the microphone will hear of the speaker, from now on: what was played last begins after the delay."""
         self.daemon.listeners.append(self._watch)
         self.plug_in()
@@ -120,7 +120,7 @@ class Room:
 
     def pull_out(self) -> None:
         if self.hears:
-            self.daemon._on_microphone(MicrophoneLost("pulled out"))
+            self.daemon._on_microphone(MicrophoneGone("pulled out"))
         self.plugged = False
 
     def hole(self) -> None:
@@ -131,7 +131,7 @@ class Room:
         before = self.daemon.microphone.is_closed
         self.daemon.mute(wanted)
         if before and not wanted:
-            self.plug_in() if self.plugged else self.daemon._on_microphone(MicrophoneLost("not there"))
+            self.plug_in() if self.plugged else self.daemon._on_microphone(MicrophoneGone("not there"))
 
     def plug_speaker(self) -> None:
         if not self.has_speaker:
@@ -165,7 +165,7 @@ class Room:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(IDLE_STEP_S if idle else STEP_S):
                 await self._woken.wait()
-        count = rooms.frames(self._loop.time() - began_s)
+        count = acoustics.frames(self._loop.time() - began_s)
         size = LOUDEST + APART * self.steps if speaking else QUIET
         echo = self._passes(count)
         sizes = np.where(echo != 0, OWN_VOICE, size)
@@ -195,7 +195,11 @@ class Room:
         """So much time has gone by. What was heard of the speaker in it; what it plays now is heard later."""
         ahead = self._echo.size
         echo = np.concatenate((self._echo, np.zeros(max(count - ahead, 0))))
-        left = echo[count:] if count <= ahead - rooms.frames(ECHO_DELAY_S) else np.zeros(rooms.frames(ECHO_DELAY_S))
+        left = (
+            echo[count:]
+            if count <= ahead - acoustics.frames(ECHO_DELAY_S)
+            else np.zeros(acoustics.frames(ECHO_DELAY_S))
+        )
         played = np.zeros(ahead - left.size)
         if self.has_speaker:
             played = self.speaker.plays(ahead - left.size, self._loop.time())

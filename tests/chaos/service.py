@@ -24,7 +24,7 @@ from appliance.simulator.scenario import (
     Step,
     Turn,
 )
-from appliance.simulator.settings import ServiceSettings
+from appliance.simulator.settings import SimulatorSettings
 from appliance.simulator.turn_detection import DetectionSettings
 
 SLOW_TOOL = "slow"
@@ -34,8 +34,8 @@ CALLS = ("get_time", "appliance_status", "end_conversation", SLOW_TOOL, "no_such
 CODES = (None, 1000, 1001, 1011, 1012, 1013, 4001, 4003, 4008, 4999)
 
 
-def settings(random: Random) -> ServiceSettings:
-    return ServiceSettings(
+def settings(random: Random) -> SimulatorSettings:
+    return SimulatorSettings(
         mode=random.choice(["simple", "premium"]),
         reply_delay_ms=random.choice([50.0, 300.0, 2500.0]),
         speed=random.choice([0.0, 1.2, 8.0]),

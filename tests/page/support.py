@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from appliance import config
-from appliance.edge.control import ControlServer
+from appliance.config import loader
+from appliance.control.server import ControlServer
 from appliance.page import content, start
 from appliance.page.server import PageServer
 
@@ -86,10 +86,10 @@ class Page:
         return start.address(self.port, TOKEN)
 
 
-def settings(**page: Any) -> config.Config:
+def settings(**page: Any) -> loader.Config:
     """The configuration, with settings of ``[page]``."""
     overrides = {f"page.{name}": value for name, value in page.items()}
-    return config.load(None, {"page.enabled": True, "control.captions": True, **overrides})
+    return loader.load(None, {"page.enabled": True, "control.captions": True, **overrides})
 
 
 @contextlib.asynccontextmanager

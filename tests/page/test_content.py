@@ -11,7 +11,7 @@ import pytest
 
 from appliance.errors import ConfigurationError, UnavailableError
 from appliance.page import content, start
-from appliance.turn.lights import Pattern
+from appliance.panel.light import Pattern
 
 from .support import settings
 
@@ -22,9 +22,9 @@ MALAYALAM = re.compile(r"[\u0d00-\u0d7f]")
 @pytest.mark.parametrize("mode", ["auto", "hold", "tap", "open"])
 @pytest.mark.parametrize("language", ["ml", "en", "both"])
 def test_every_pattern_of_the_light_has_its_words(language: str, mode: str) -> None:
-    from appliance import config
+    from appliance.config import loader
 
-    hello = content.hello(config.load(None, {"page.language": language, "talk.mode": mode}))
+    hello = content.hello(loader.load(None, {"page.language": language, "talk.mode": mode}))
     names = {pattern.name.lower() for pattern in Pattern}
     assert names <= set(hello["words"]) and names == set(hello["lights"])
     for words in hello["words"].values():

@@ -17,7 +17,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Origin, Subprotocol
 
-from appliance.edge.control import ControlServer
+from appliance.control.server import ControlServer
 from appliance.page import access, server
 
 from .support import TIMEOUT_S, TOKEN, Box, Page, daemon, page, until

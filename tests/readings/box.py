@@ -16,7 +16,7 @@ from typing import Any, Final
 import numpy as np
 import pytest
 
-from appliance.edge.tools import get_time
+from appliance.box.tools import get_time
 from appliance.realtime import events
 from appliance.simulator import voices
 from appliance.simulator.plan import ASIDE_HZ
@@ -25,10 +25,11 @@ from appliance.simulator.records import ReplyRecord
 from appliance.simulator.replay import Replay
 from appliance.simulator.scenario import Reply, Scenario
 from appliance.simulator.service import Service
-from appliance.simulator.settings import SIMPLE_MODEL, ServiceSettings
-from appliance.turn.vocabulary import State, Stop
-from tests import rooms
-from tests.edge.paper_room import KEY, PaperRoom, paper_room
+from appliance.simulator.settings import SIMPLE_MODEL, SimulatorSettings
+from appliance.turn.events import Stop
+from appliance.turn.states import State
+from tests.support import acoustics
+from tests.support.paper_room import KEY, PaperRoom, paper_room
 
 MODELS: Final = {"simple": SIMPLE_MODEL, "premium": "mal-realtime-premium"}
 MODES: Final = ("hold", "tap")
@@ -46,14 +47,14 @@ SLOW_SPEED: Final = 2.0
 TEXT: Final = "മഴ പെയ്യും."
 
 _random = np.random.default_rng(11)
-QUIET: Final = rooms.silence(_random, LONGEST_TURN_S, -78.0)
-VOICE: Final = rooms.white(_random, SPOKEN_S, -26.0)
+QUIET: Final = acoustics.silence(_random, LONGEST_TURN_S, -78.0)
+VOICE: Final = acoustics.white(_random, SPOKEN_S, -26.0)
 
 
 @functools.cache
 def noise(number: int, seconds: float) -> bytes:
     """Like no other, in all of its pieces."""
-    return rooms.to_int16(rooms.white(np.random.default_rng(number), seconds, -20.0)).tobytes()
+    return acoustics.to_int16(acoustics.white(np.random.default_rng(number), seconds, -20.0)).tobytes()
 
 
 def answer(number: int) -> Reply:
@@ -66,10 +67,10 @@ def slow_answer(number: int) -> Reply:
     return Reply(pcm=noise(number, SLOW_S), text=TEXT, speed=SLOW_SPEED)
 
 
-EDGE: Final = 2 * rooms.frames(0.01)
+EDGE: Final = 2 * acoustics.frames(0.01)
 """Bytes at the beginning and at the end of what is played that may be faded."""
 
-INNER: Final = 2 * rooms.frames(0.05)
+INNER: Final = 2 * acoustics.frames(0.05)
 """Bytes of an answer that are found nowhere else."""
 
 
@@ -123,7 +124,7 @@ class ReadingBox:
         await self._say()
         speaks = self.room.speaker
         await self.room.hears(QUIET, lambda: speaks.busy or self.room.state() is State.READY)
-        await self.room.hears(QUIET[: rooms.frames(0.3)])
+        await self.room.hears(QUIET[: acoustics.frames(0.3)])
         interrupted = self.room.state() is State.SPEAKING
         if not strict:
             self._replies = len(self.service.replies)
@@ -136,12 +137,12 @@ class ReadingBox:
         self._ended = daemon.turns.ended
         daemon.edge(True, "test")
         if self._mode == "tap":
-            await self.room.hears(QUIET[: rooms.frames(0.1)])
+            await self.room.hears(QUIET[: acoustics.frames(0.1)])
             daemon.edge(False, "test")
-        await self.room.hears(QUIET[: rooms.frames(0.3)])
+        await self.room.hears(QUIET[: acoustics.frames(0.3)])
         await self.room.hears(VOICE)
         if self._mode == "hold":
-            await self.room.hears(QUIET[: rooms.frames(0.1)])
+            await self.room.hears(QUIET[: acoustics.frames(0.1)])
             daemon.edge(False, "test")
 
     async def _end_of_turn(self, until: State = State.READY) -> None:
@@ -210,7 +211,7 @@ async def reading_box(
     monkeypatch: pytest.MonkeyPatch, reading: Reading, model: str, mode: str, scenario: Scenario, **settings: Any
 ) -> AsyncIterator[ReadingBox]:
     """A box at its defaults, but that it makes no sounds of its own."""
-    service = Service(ServiceSettings(key=KEY, reading=reading), scenario)
+    service = Service(SimulatorSettings(key=KEY, reading=reading), scenario)
     chosen = {"talk__mode": mode, "service__model": MODELS[model], **settings}
     async with service, silent_room(service, monkeypatch, **chosen) as room:
         yield ReadingBox(room, mode, service)

@@ -8,8 +8,8 @@ import socket
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from tests.edge import paper_loop
-from tests.edge.paper_loop import PaperLoop
+from tests.support import simulated_time
+from tests.support.simulated_time import PaperLoop
 
 
 class PairLoop(PaperLoop):
@@ -35,9 +35,9 @@ class PairLoop(PaperLoop):
 
 def on_paper(main: Coroutine[Any, Any, None]) -> None:
     """Run ``main`` in paper time."""
-    grace_s, paper_loop.GRACE_S = paper_loop.GRACE_S, 0.0
+    grace_s, simulated_time.GRACE_S = simulated_time.GRACE_S, 0.0
     try:
         with asyncio.Runner(loop_factory=PairLoop) as runner:
             runner.run(main)
     finally:
-        paper_loop.GRACE_S = grace_s
+        simulated_time.GRACE_S = grace_s

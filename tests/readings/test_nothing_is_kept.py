@@ -12,14 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from appliance import config, logs
-from appliance.commands.checks import bundle
-from appliance.commands.checks.machine import Machine
+from appliance.config import loader
+from appliance.doctor import bundle
+from appliance.doctor.machine import MachineFacts
+from appliance.journal import formatters
 from appliance.simulator import readings, voices
-from appliance.simulator.catalog import Entry
+from appliance.simulator.catalog import NamedReading
 from appliance.simulator.plan import ASIDE_TEXT, PRELUDE
 from appliance.simulator.scenario import Call, Connection, Reply, Scenario, Turn
-from tests.edge.paper_room import KEY
+from tests.support.paper_room import KEY
 
 from .box import TEXT, ReadingBox, answer, reading_box
 from .pair_loop import on_paper
@@ -33,7 +34,7 @@ LONGEST_SAMPLES = 24
 
 
 @dataclass(frozen=True)
-class PaperMachine(Machine):
+class PaperMachine(MachineFacts):
     """One whose journal is ``lines``, and where no program runs."""
 
     lines: tuple[str, ...] = ()
@@ -60,7 +61,7 @@ def journal() -> Iterator[Everything]:
     root, library = logging.getLogger(), logging.getLogger("websockets")
     levels, handlers = (root.level, library.level), root.handlers[:]
     everything = Everything()
-    logs.set_up("debug", handler=everything)
+    formatters.set_up("debug", handler=everything)
     yield everything
     root.handlers[:] = handlers
     root.setLevel(levels[0])
@@ -93,7 +94,7 @@ async def converse(box: ReadingBox) -> None:
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
 def test_neither_a_word_nor_a_sample_nor_the_key(
-    entry: Entry, monkeypatch: pytest.MonkeyPatch, journal: Everything, tmp_path: Path
+    entry: NamedReading, monkeypatch: pytest.MonkeyPatch, journal: Everything, tmp_path: Path
 ) -> None:
     record = tmp_path / "wire.jsonl"
     asks = Reply(calls=(Call(name="get_time", arguments=ARGUMENTS),))
@@ -113,7 +114,7 @@ def test_neither_a_word_nor_a_sample_nor_the_key(
         path = tmp_path / "config.toml"
         path.write_text(f'log.record = "/wire.jsonl"\nservice.instructions = "{INSTRUCTIONS}"\n', encoding="utf-8")
         machine = PaperMachine(tmp_path, tuple(journal.lines))
-        report = await bundle.report(config.load(path), status, [], machine, KEY)
+        report = await bundle.report(loader.load(path), status, [], machine, KEY)
         assert "input_audio_buffer.append" in report, "the record is in it"
         found = {
             "record": set(leaks(record.read_text(encoding="ascii"), sounds)),

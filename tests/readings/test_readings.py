@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 import pytest
 
 from appliance.simulator import catalog, readings
-from appliance.simulator.catalog import Entry
+from appliance.simulator.catalog import NamedReading
 from appliance.simulator.readings import Reading
 from appliance.simulator.scenario import Connection, Scenario, Turn
-from appliance.turn.vocabulary import Outcome
+from appliance.turn.states import Outcome
 
 from .box import MODELS, MODES, ReadingBox, answer, reading_box, slow_answer
 from .conftest import COUNT
@@ -33,7 +33,7 @@ REASONS = {"failed": "model_overloaded", "incomplete": "content_filter"}
 ANSWERED, NO_ANSWER = {Outcome.ANSWERED.value}, {Outcome.NO_ANSWER.value}
 
 
-def entry(name: str) -> Entry:
+def entry(name: str) -> NamedReading:
     found = catalog.find(name.replace("-N", "-1"))
     assert found is not None
     return found
@@ -121,13 +121,17 @@ def converse(monkeypatch: pytest.MonkeyPatch, names: list[str], model: str, mode
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("one", ENTRIES, ids=lambda one: one.name)
 def test_each_reading_is_answered(
-    one: Entry, model: str, mode: str, monkeypatch: pytest.MonkeyPatch, record_property: Callable[[str, object], None]
+    one: NamedReading,
+    model: str,
+    mode: str,
+    monkeypatch: pytest.MonkeyPatch,
+    record_property: Callable[[str, object], None],
 ) -> None:
     converse(monkeypatch, [one.name], model, mode)
     record_property(COUNT, 1)
 
 
-def _some_pairs(one: Entry, model: str, mode: str) -> list[tuple[Entry, Entry]]:
+def _some_pairs(one: NamedReading, model: str, mode: str) -> list[tuple[NamedReading, NamedReading]]:
     pairs = [pair for pair in PAIRS if pair[0] is one]
     if ALL:
         return pairs
@@ -141,7 +145,11 @@ def _some_pairs(one: Entry, model: str, mode: str) -> list[tuple[Entry, Entry]]:
 )
 @pytest.mark.parametrize("one", ENTRIES, ids=lambda one: one.name)
 def test_two_readings_together_are_answered(
-    one: Entry, model: str, mode: str, monkeypatch: pytest.MonkeyPatch, record_property: Callable[[str, object], None]
+    one: NamedReading,
+    model: str,
+    mode: str,
+    monkeypatch: pytest.MonkeyPatch,
+    record_property: Callable[[str, object], None],
 ) -> None:
     pairs, wrong = _some_pairs(one, model, mode), []
     for first, second in pairs:

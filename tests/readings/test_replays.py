@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from appliance.simulator import readings, script
-from appliance.simulator.catalog import Entry
+from appliance.simulator.catalog import NamedReading
 from appliance.simulator.replay import Replay
 from appliance.simulator.scenario import Connection, Scenario, Turn
 
@@ -27,7 +27,7 @@ HEARD_ALIKE = [entry for entry in ENTRIES if entry.name != "silent-reply"]
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("entry", HEARD_ALIKE, ids=lambda entry: entry.name)
 def test_a_record_of_it_is_answered_in_the_same_way(
-    entry: Entry, mode: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    entry: NamedReading, mode: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     reading, record = readings.named([entry.name]), tmp_path / "wire.jsonl"
     scenario = Scenario(connections=(Connection(turns=tuple(Turn(replies=(answer(number),)) for number in range(2))),))

@@ -16,7 +16,7 @@ import pytest
 from appliance.simulator import readings
 from appliance.simulator.readings import Reading
 from appliance.simulator.scenario import Connection, Scenario, Turn
-from appliance.turn.vocabulary import Outcome, State
+from appliance.turn.states import Outcome, State
 
 from .box import MODELS, MODES, ReadingBox, answer, reading_box, slow_answer
 from .conftest import COUNT

@@ -61,13 +61,13 @@ class Trouble(Exception):
 
 async def start(device: str, give_up_s: float) -> dict[str, Any]:
     """Until microphone and speaker are open: names, and when each was in monotonic seconds; what is missing is not."""
-    from appliance import config
-    from appliance.audio.microphone import Microphone, MicrophoneLost, MicrophoneOpened
+    from appliance.audio.microphone import Microphone, MicrophoneGone, MicrophoneOpened
     from appliance.audio.player import Player
     from appliance.audio.ring import Ring
     from appliance.audio.speaker import Speaker, SpeakerLost, SpeakerOpened
+    from appliance.config import loader
 
-    settings = config.load(None, {"microphone.device": device, "speaker.device": device} if device else {})
+    settings = loader.load(None, {"microphone.device": device, "speaker.device": device} if device else {})
     found: dict[str, Any] = {"began_s": time.monotonic(), "lost": []}
     both = asyncio.Event()
 
@@ -75,7 +75,7 @@ async def start(device: str, give_up_s: float) -> dict[str, Any]:
         if isinstance(event, MicrophoneOpened | SpeakerOpened):
             part = "microphone" if isinstance(event, MicrophoneOpened) else "speaker"
             found[part], found[f"{part}_s"] = event.name, time.monotonic()
-        elif isinstance(event, MicrophoneLost | SpeakerLost):
+        elif isinstance(event, MicrophoneGone | SpeakerLost):
             found["lost"].append(event.reason)
         if found.keys() >= PARTS:
             both.set()

@@ -38,8 +38,8 @@ LIGHT_S = 2.0
 ANSWERED_S = 5.0
 SLIDES_S = 3.0
 SAID_AGAIN_S = 30.0
-"""Of an outage that lasts so long, another reason is news (``appliance.outages``); here a round takes that long when
-somebody else uses the host."""
+"""Of an outage that lasts so long, another reason is news (``appliance.journal.rate_limit``); here a round takes that
+long when somebody else uses the host."""
 
 BUSY = 0.9
 """Of a core, for a whole second: what PortAudio does when its card is gone."""
@@ -257,7 +257,7 @@ def removal(box: Box, state: str, parts: tuple[str, ...]) -> Removal:
     for number in numbers:
         drive("bind", number)
     back_s = time.monotonic()
-    # While an answer plays, the light says nothing of a microphone (ruling 23); the journal does.
+    # While an answer plays, the light says nothing of a microphone (decision 23); the journal does.
     while any(box.said(rf"{part}: Loopback") == found[part] for part in parts):
         if time.monotonic() > back_s + 20:
             raise Trouble("not found again in 20 s")

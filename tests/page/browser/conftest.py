@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from tests.priority import as_the_unit
-from tests.system.conftest import card, quiet_room
+from tests.support.priority import as_the_unit
+from tests.whole_box.conftest import card, quiet_room
 
 from .chromium import Tab, browser
 
@@ -68,4 +68,5 @@ async def tab() -> AsyncIterator[Tab]:
 
 @pytest.fixture
 def timed() -> None:
-    """For a test that measures time: it is run again if this machine itself stood still (``tests/witness.py``)."""
+    """For a test that measures time: it is run again if this machine itself stood still
+    (``tests/support/rerun_on_stall.py``)."""

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from appliance.commands.virtual_card import VirtualCard
 from appliance.simulator.scenario import Reply, Turn, conversation
 from appliance.simulator.service import Service
-from appliance.turn.vocabulary import Outcome
+from appliance.simulator.virtual_card import VirtualCard
+from appliance.turn.states import Outcome
 from tests.page.support import page
-from tests.system.rig import ask_holding, box, say, turn_over, words
+from tests.support.rig import ask_holding, box, say, turn_over, words
 
 from .chromium import Tab
 from .conftest import Axe, keep
@@ -84,7 +84,7 @@ async def test_the_screen_shows_what_is_heard(tab: Tab, card: VirtualCard, tmp_p
 
 
 async def test_a_reply_that_is_dropped_unheard_is_never_shown(tab: Tab, card: VirtualCard, tmp_path: Path) -> None:
-    """A pause while the button is held: the first reply, all of it in, answers half a question (ruling 2)."""
+    """A pause while the button is held: the first reply, all of it in, answers half a question (decision 2)."""
     scenario = conversation(
         Turn(heard="പകുതി", replies=(Reply(tone_ms=400, text="ആരും കേൾക്കാത്തത്.", speed=0),)),
         Turn(heard="മുഴുവൻ", replies=(Reply(tone_ms=400, text="കേട്ടത്."),)),

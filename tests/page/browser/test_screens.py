@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from appliance.edge.control import ControlServer
+from appliance.control.server import ControlServer
 from appliance.page import content
-from appliance.turn.lights import Pattern
+from appliance.panel.light import Pattern
 from tests.page.support import Box, Page, daemon, page
 
 from .chromium import Tab
