@@ -97,6 +97,8 @@ class LiveConnection:
         """When it was looked at last."""
         self._moved_s = 0.0
         """When that changed last."""
+        self._nudges = 0
+        """Sent so far."""
         self._received_s = 0.0
         """When the service was heard last."""
         self._sending_since_s: float | None = None
@@ -224,7 +226,10 @@ class LiveConnection:
                 while self._outbox:
                     event = self._outbox.popleft()
                     await self._send(event)
-                    if session.on_trust and isinstance(event, events.InputAudioBufferCommit | events.ResponseCreate):
+                    if not isinstance(event, events.InputAudioBufferCommit | events.ResponseCreate):
+                        continue
+                    await self._watch_nudge()
+                    if session.on_trust:
                         self._end_in(self._settings.configure_timeout_s, Failure(What.NOT_CONFIGURED))
                 crowded = session.ready and self._crowded()
                 if session.ready and not crowded and (audio := self._supply.next_audio()) is not None:
@@ -290,6 +295,17 @@ class LiveConnection:
             self._connection.transport.abort()
         else:
             self._send_timer = asyncio.get_running_loop().call_later(left_s, self._look_at_sending)
+
+    async def _watch_nudge(self) -> None:
+        """Have the session told when the nudge just sent has reached the service: a pong comes behind everything."""
+        self._nudges += 1
+        number = self._nudges
+
+        def arrived(pong: asyncio.Future[float]) -> None:
+            if not pong.cancelled() and pong.exception() is None:
+                self.session.nudges_arrived(number)
+
+        asyncio.ensure_future(await self._connection.ping()).add_done_callback(arrived)
 
     async def _keep_alive(self) -> None:
         """Ask for a pong now and then. Whatever else arrives is as good: the pong stands in the queue behind it."""

@@ -85,6 +85,8 @@ class Session:
         self._turn = 0
         """Number of the current turn, or of the last one."""
         self._place = Place()
+        self._nudges = 0
+        """Commits and requests for a reply so far, which are numbered from 1."""
         self._in_speech = False
         """``speech_started`` has arrived and nothing has ended that speech yet."""
         self._responses = Responses()
@@ -149,8 +151,9 @@ class Session:
     def commit(self) -> ev.InputAudioBufferCommit:
         """The end of the person's turn; a response may follow. Raises ProtocolError before ``ready``."""
         self._require_ready()
+        self._nudges += 1
         if self._turn_open:
-            self._place.nudged()
+            self._place.nudged(self._nudges)
         self._commits.sent()
         return ev.InputAudioBufferCommit()
 
@@ -163,9 +166,14 @@ class Session:
         """Ask for a reply; a response may follow. ``after_tools``: because their outputs brought about none. Raises
         ProtocolError before ``ready``."""
         self._require_ready()
+        self._nudges += 1
         if self._turn_open:
-            self._place.nudged(after_tools=after_tools)
+            self._place.nudged(self._nudges, after_tools=after_tools)
         return ev.ResponseCreate()
+
+    def nudges_arrived(self, number: int) -> None:
+        """The service has received the first ``number`` of all commits and requests for a reply of this session."""
+        self._place.arrived(number)
 
     def cancel(self, response_id: str, now_s: float) -> ev.ResponseCancel | None:
         """Nothing of this reply counts from now on. Returns what to send: None if the reply is over, was cancelled

@@ -458,8 +458,24 @@ def test_decision_4_what_follows_the_response_to_a_nudge_is_no_duplicate(connect
     """ "Let me see", and then the answer: all of the first is here, so the nudge was dealt with."""
     connection.says(ev.SpeechStarted())
     getattr(connection.session, nudge)()
+    connection.session.nudges_arrived(1)
     connection.says(ev.SpeechStopped(), ev.ResponseCreated("r"), audio("r"), ev.ResponseDone("r", "completed"))
     assert connection.says(ev.ResponseCreated("answer")) == [out.ReplyBegan("answer")]
+
+
+def test_ruling_4_a_nudge_that_is_still_on_its_way_is_in_flight_after_a_whole_response(connection: Connection) -> None:
+    """A slow line: the service answers by itself and is done, and then our commit and our request get there."""
+    connection.says(ev.SpeechStarted())
+    connection.session.commit()
+    connection.session.create()
+    connection.says(ev.SpeechStopped(), ev.ResponseCreated("r"), audio("r"))
+    connection.says(ev.ErrorEvent("invalid_request_error", "input_audio_buffer_commit_empty", ""))
+    connection.session.nudges_arrived(1)
+    connection.says(ev.ResponseDone("r", "completed"))
+    assert cancelled("twin")[0] in connection.says(ev.ResponseCreated("twin"))
+    connection.says(ev.ResponseDone("twin", "cancelled"))
+    connection.session.nudges_arrived(2)
+    assert connection.says(ev.ResponseCreated("more")) == [out.ReplyBegan("more")]
 
 
 @pytest.mark.parametrize("code", ["input_audio_buffer_commit_empty", "conversation_already_has_active_response"])

@@ -97,6 +97,7 @@ class Line:
         self._daemon = daemon
         self.sent: list[ev.ClientEvent] = []
         self.closed = ""
+        self._nudges = 0
         self.session = rt.Session(ev.SessionSettings("", "mal-female"))
         self.session.opening()
         self.session.receive(ev.SessionUpdated({}), 0.0)
@@ -115,6 +116,8 @@ class Line:
 
     def send(self, *outgoing: ev.ClientEvent) -> None:
         self.sent += outgoing
+        self._nudges += sum(isinstance(event, ev.InputAudioBufferCommit | ev.ResponseCreate) for event in outgoing)
+        self.session.nudges_arrived(self._nudges)
 
     def kick(self) -> None:
         asyncio.get_running_loop().call_soon(self._pull)
