@@ -123,6 +123,8 @@ class Player:
         self._spans: deque[_Span] = deque()
         self._taken = 0
         self._played = 0
+        self._earcons_end = 0
+        """Frames taken when the last earcon was: one whose end is not played can still be cut."""
         self._events: list[PlayerEvent] = []
         self.underruns = 0
         """Gaps inside replies, since the player was made."""
@@ -232,7 +234,7 @@ class Player:
 
         True if some of one is on its way to the card: then let the host flush and call ``rewind(0)``, as for ``drop``.
         """
-        on_its_way = self._mixer.sounding
+        on_its_way = self._mixer.sounding or self._earcons_end > self._played
         self._mixer.clear()
         return on_its_way
 
@@ -267,11 +269,13 @@ class Player:
 
     def take(self, frames: int) -> npt.NDArray[np.int16]:
         """The next samples for the card: a new array of at most ``frames``, empty if there is nothing to play now."""
-        from_silence = self.silent
+        from_silence, earcons = self.silent, self._mixer.waiting
         voice = self._take_replies(frames)
         # An earcon must not run ahead of a reply that waits amid its sound: the reply's next sample comes right after.
         mixed = self._mixer.mix(voice, voice.size if self._sounding else frames, from_silence)
         self._taken += mixed.size
+        if earcons:
+            self._earcons_end = self._taken
         return mixed
 
     def played(self, frames: int) -> None:
@@ -332,7 +336,7 @@ class Player:
 
     def _restart_count(self) -> None:
         self._spans.clear()
-        self._taken = self._played = 0
+        self._taken = self._played = self._earcons_end = 0
 
     def _remember(self, response_id: str, written: int) -> None:
         self._over[response_id] = written

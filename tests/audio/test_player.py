@@ -528,6 +528,19 @@ def test_a_clip_that_is_hushed_is_gone_and_the_reply_behind_it_starts() -> None:
     assert area_ms(card.sound) == pytest.approx(295, abs=0.1) and not (card.sound == 8_000).any()
 
 
+def test_a_tone_that_the_card_has_not_played_to_its_end_can_still_be_cut() -> None:
+    """All of it may be taken at once: what is on its way is what counts."""
+    player = Player()
+    player.earcon(constant(100))
+    taken = player.take(frames_from_ms(200)).size
+    player.played(taken - 1)
+    assert player.hush()
+    player.rewind(0)
+    player.earcon(constant(100))
+    player.played(player.take(frames_from_ms(200)).size)
+    assert not player.hush()
+
+
 def test_hushing_what_has_not_sounded_takes_nothing_from_the_card() -> None:
     player, card = playing()
     assert not player.hush()
