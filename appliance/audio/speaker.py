@@ -170,7 +170,7 @@ class Speaker:
 
         0 without a speaker.
         """
-        return 0.0 if self.device is None else self.device.block_s + self.device.buffer_s
+        return 0.0 if self.device is None else self.device.period_frames / self.device.hz + self.device.buffer_s
 
     @property
     def audible_until_s(self) -> float:
@@ -326,7 +326,8 @@ class Speaker:
         self._host.send(messages.Flush(self._epoch))
         self._restart()
         if self.device is not None:
-            self._queue_end_s = min(self._queue_end_s, time.monotonic() + self.device.block_s + FADE_S)
+            block_s = self.device.period_frames / self.device.hz
+            self._queue_end_s = min(self._queue_end_s, time.monotonic() + block_s + FADE_S)
 
     def _restart(self) -> None:
         """Counts begin at 0 with every epoch."""

@@ -95,8 +95,8 @@ class BreakCounter:
         """A gap in the last sound may yet show itself, also in blocks of silence: they are to be given their room."""
         return self._silent_blocks < SUSPECT_READS
 
-    def wrote(self, began_s: float, returned_s: float, frames: int, room_frames: int, sounding: bool) -> None:
-        """So much was written, between these times, and left room for so much. ``sounding``: it was no silence.
+    def wrote(self, began_s: float, returned_s: float, room_frames: int, sounding: bool) -> None:
+        """A block was written, between these times, and left room for so much. ``sounding``: it was no silence.
 
         A room of 0 will do for a silent one unless ``undecided``: its delay may be taken for a gap that nobody hears.
         """
@@ -105,8 +105,8 @@ class BreakCounter:
             if returned_s - began_s < WAITED_SHARE * self._period_frames / self._hz:
                 return
             self._clock = BlockClock(self._hz, self._period_frames)
-        _, first = self._clock.block(began_s, returned_s, frames, room_frames)
+        _, first = self._clock.block(began_s, returned_s, self._period_frames, room_frames)
         # A gap shows up to SUSPECT_READS blocks after it.
         if first > self._next_frame and self._silent_blocks <= SUSPECT_READS:
             self.count += 1
-        self._next_frame = first + frames
+        self._next_frame = first + self._period_frames

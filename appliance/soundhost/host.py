@@ -285,7 +285,6 @@ class Host:
         Stopped when nobody attends and nothing has sounded for ``rest_after_s``; 0: never.
         """
         period, hz = opened.period_frames, opened.hz
-        block = round(opened.block_s * hz)
         self._output = output = OutputQueue(hz, max(int(BOUND_S * hz), 4 * period))
         self._say(opened)
         dry = BreakCounter(hz, period)
@@ -296,8 +295,7 @@ class Host:
         breaks = 0
         while True:
             self._wake.clear()
-            frames = block if output.position[2] >= block else period
-            samples = output.block(frames)
+            samples = output.block(period)
             began_s = time.monotonic()
             if samples is not None or self._attended:
                 sounded_s = began_s
@@ -306,11 +304,11 @@ class Host:
                 self._rest(stream, opened)
                 dry, sounded_s = BreakCounter(hz, period), time.monotonic()
                 continue
-            stream.write(_interleaved(samples, frames, opened.channels), frames)
+            stream.write(_interleaved(samples, period, opened.channels), period)
             now_s = time.monotonic()
             # Asked only where it counts: an idle speaker would ask a hundred times a second for nothing.
             room_frames = stream.get_write_available() if samples is not None or dry.undecided else 0
-            dry.wrote(began_s, now_s, frames, room_frames, samples is not None)
+            dry.wrote(began_s, now_s, room_frames, samples is not None)
             position = output.position
             started = was_silent and samples is not None
             playing_s = AMPLE_REPORT_S if position[2] > AMPLE_S * hz else REPORT_S

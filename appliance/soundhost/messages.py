@@ -19,7 +19,6 @@ import struct
 from typing import Any, NamedTuple
 
 from .devices import KINDS, Card, Device
-from .output_queue import FADE_S
 
 LARGEST_BYTES = 98_304
 """Room for one message: 60 ms of eight channels at 96 kHz are 92 kB, of an ordinary card 4. The kernel's own limit for
@@ -73,13 +72,6 @@ class Opened(NamedTuple):
     """The device's buffer. Of a speaker: how long after it was written a frame leaves it at most."""
     level_note: str = ""
     """One line on why the card's own volume could not be set as asked; mostly empty."""
-
-    @property
-    def block_s(self) -> float:
-        """Of a speaker: what is written at once while sound waits. Two periods take half the wake-ups of one, where a
-        flush is silence within SILENCE_S all the same."""
-        period_s = self.period_frames / self.hz
-        return 2 * period_s if 2 * period_s + self.buffer_s + FADE_S <= SILENCE_S else period_s
 
 
 class Failed(NamedTuple):
