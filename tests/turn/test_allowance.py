@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from appliance.turn.allowance import HOUR_S, Allowance
@@ -37,6 +37,7 @@ def test_a_stuck_button_for_weeks_costs_the_limit_and_no_memory() -> None:
     assert len(allowance._spent) <= 62
 
 
+@example([(1e-74, 60.0), (100.0, 0.0), (100.0, 0.0), (100.0, 0.0)])
 @given(st.lists(st.tuples(st.floats(0, 100), st.floats(0, 500)), max_size=60))
 def test_a_rest_is_as_long_as_it_says(spending: list[tuple[float, float]]) -> None:
     allowance, now_s = Allowance(300), 0.0
