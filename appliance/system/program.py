@@ -14,6 +14,7 @@ import logging
 import os
 import signal
 import subprocess
+import threading
 from collections.abc import Mapping, Sequence
 from typing import IO, Final
 
@@ -140,7 +141,9 @@ class _Running:
         try:
             self._process.wait(KILLED_S)
         except subprocess.TimeoutExpired:
-            log.warning("process %d does not die; it is left to the system", self._process.pid)
+            log.warning("process %d does not die; it is left alone", self._process.pid)
+            # It is reaped whenever that is, also when this loop has ended by then.
+            threading.Thread(target=self._process.wait, name="reaper", daemon=True).start()
 
     def _kill(self) -> None:
         if self._process.returncode is None:
