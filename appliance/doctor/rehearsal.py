@@ -50,9 +50,6 @@ BEYOND_S: Final = 60.0
 WHOLE_S: Final = 0.1
 """So much less of an answer may have been heard than came: the last block of it."""
 
-AUDIBLE_PEAK: Final = 100
-"""Some -50 dBFS: quieter than any speech, louder than the dither of silence."""
-
 REPORT: Final = "voice-appliance rehearse --record FILE keeps what the service did, without a word; send it to support"
 
 
@@ -65,8 +62,6 @@ class Rehearsed:
     turn: dict[str, Any] | None
     happened: str
     fix: str
-    peak: int
-    """The loudest sample that was played, in steps of 16 bits."""
 
     @property
     def seen(self) -> list[Observation]:
@@ -112,7 +107,7 @@ async def rehearse(
                 daemon.stop()
                 await running
     happened, fix = ("", "") if verdict is None else (verdict.happened, fix_of(verdict.fix))
-    return Rehearsed(lines, turns[0] if turns else None, happened, fix, card.playback.peak)
+    return Rehearsed(lines, turns[0] if turns else None, happened, fix)
 
 
 def _settings(own: Config, path: str | None, folder: Path, record: str) -> Config:
@@ -167,14 +162,13 @@ def judged(rehearsed: Rehearsed) -> Finding:
     turn = rehearsed.turn
     if turn is None:
         return fault(REHEARSAL, f"this box will not work with it: the turn had no end{_why(rehearsed)}", REPORT)
+    if turn["outcome"] == Outcome.EMPTY_ANSWER.value and turn["answer_s"] > 0:
+        line = f"this box will not work with it: the answer is without a sound{_why(rehearsed)}"
+        return fault(REHEARSAL, line, REPORT)
     if turn["outcome"] != Outcome.ANSWERED.value:
         line = f"this box will not work with it: the question ended {turn['outcome']!r}{_why(rehearsed)}"
         return fault(REHEARSAL, line, rehearsed.fix or REPORT)
     heard = f"{turn['heard_s']:.1f} of {turn['answer_s']:.1f} s of answer heard"
-    if turn["answer_s"] == 0 or rehearsed.peak < AUDIBLE_PEAK:
-        return fault(
-            REHEARSAL, f"this box will not work with it: the answer is without a sound{_why(rehearsed)}", REPORT
-        )
     if turn["heard_s"] < turn["answer_s"] - WHOLE_S:
         return fault(REHEARSAL, f"this box will not work well with it: only {heard}", REPORT)
     waited = turn["end_to_audible_s"]

@@ -73,7 +73,9 @@ def test_the_command_says_it_too(home: Path) -> None:
 
 def test_a_good_configuration_has_no_fault(home: Path) -> None:
     home.write_text("")
-    code = "import os; from appliance.audio import alsa_config; print(repr(alsa_config.fault())); os.write(2, b'kept')"
+    code = (
+        "import os; from appliance.soundhost import alsa_config; print(repr(alsa_config.fault())); os.write(2, b'kept')"
+    )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, env=os.environ.copy(), check=True)
     assert ended.stdout == b"''\n" and ended.stderr == b"kept"
 

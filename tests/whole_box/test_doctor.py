@@ -171,11 +171,6 @@ def no_microphone(bench: Bench) -> None:
     bench.card.unplug_microphone()
 
 
-def muted_microphone(bench: Bench) -> None:
-    # The card's own switch: the device is there, and gives zeros.
-    bench.card.mute_microphone(True)
-
-
 def no_speaker(bench: Bench) -> None:
     bench.card.unplug_speaker()
 
@@ -192,7 +187,6 @@ TROUBLES = {
     no_network: ({"name"}, "", "check the"),
     wrong_clock: ({"TLS"}, "not valid at this box's time", "set-ntp"),
     no_microphone: ({"microphone"}, "usbmic", "plug it in"),
-    muted_microphone: ({"microphone level"}, "muted", "alsamixer"),
     no_speaker: ({"speaker"}, "usbspeaker", "plug it in"),
     no_pins: ({"pins"}, "no access to button and light", "gpio"),
 }
@@ -314,6 +308,20 @@ async def test_a_daemon_that_was_refused_is_asked_again(bench: Bench) -> None:
         findings = await examine(path, bench.folder)
         assert exit_code(findings) == 0, findings
         assert len(service.connections) == 2
+
+
+@pytest.mark.parametrize("with_daemon", [False, True])
+async def test_zeros_from_a_microphone_are_no_fault_where_nobody_was_asked_to_speak(
+    bench: Bench, with_daemon: bool
+) -> None:
+    """A switch that somebody has set gives zeros, too (decision 21)."""
+    # The card's own switch: the device is there.
+    bench.card.mute_microphone(True)
+    async with serving(bench) as (_, path), running(path) if with_daemon else contextlib.nullcontext():
+        findings = await examine(path, bench.folder)
+    assert exit_code(findings) == 1
+    (level,) = [finding for finding in findings if finding.verdict is Grade.WARNING]
+    assert level.name == "microphone level" and "no sound at all" in level.line and "alsamixer" in level.fix
 
 
 class Helper(Person):
