@@ -59,7 +59,7 @@ demo: $(READY)
 # since its tests share a card. The compiler makes sound cards of any kind (tests/audio/odd_card).
 test: PACKAGES += gcc libc6-dev libasound2-dev
 test: $(READY)-test
-	$(BIN)/python -m pytest --numprocesses=4 --dist=loadfile $(ARGS)
+	$(BIN)/python -m pytest --numprocesses=5 --dist=loadfile --no-loadscope-reorder $(ARGS)
 
 deb:
 	@$(MAKE) --no-print-directory packages PACKAGES='$(BUILD_PACKAGES)'

@@ -25,6 +25,17 @@ def pytest_configure(config: pytest.Config) -> None:
         share_of_session(UNIT_NICE)
 
 
+WAITING = ("box", "whole_box", "soundhost", "simulator", "doctor", "audio")
+"""Folders whose tests mostly wait, for sound or for their own simulated time, the longest first."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What mostly waits begins first, and what only computes fills the processors beside it and at the end."""
+    folders = {name: rank for rank, name in enumerate(WAITING)}
+    root = Path(__file__).parent
+    items.sort(key=lambda item: folders.get(item.path.relative_to(root).parts[0], len(folders)))
+
+
 def pytest_unconfigure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         share_of_session(ORDINARY_NICE)

@@ -80,7 +80,7 @@ def test_every_question_is_answered_whole(
             for (begin_s, name), turn in zip(asked, taken, strict=True):
                 assert holds_first_syllable(turn.audio, name) > 0.9, f"{name} at {begin_s:.0f} s"
 
-    on_paper(story())
+    on_paper(story(), 0.0)
 
 
 @pytest.mark.parametrize("noise", acoustics.NOISES)
@@ -94,7 +94,7 @@ def test_a_room_without_a_person_opens_nothing(monkeypatch: pytest.MonkeyPatch, 
             assert {turn["outcome"] for turn in room.turns} <= {Outcome.NO_SPEECH.value}
             assert room.light == "invite"
 
-    on_paper(story())
+    on_paper(story(), 0.0)
 
 
 def test_the_box_does_not_answer_itself(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,7 +111,7 @@ def test_the_box_does_not_answer_itself(monkeypatch: pytest.MonkeyPatch) -> None
             assert len(service.turns) == 3
             assert all(turn["answer_s"] > 2.5 and turn["heard_s"] == turn["answer_s"] for turn in room.turns)
 
-    on_paper(story())
+    on_paper(story(), 0.0)
 
 
 def test_invite_listen_answer_follow_up_invite(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,7 +134,7 @@ def test_invite_listen_answer_follow_up_invite(monkeypatch: pytest.MonkeyPatch) 
             assert not service.open_connections, "closed when idle"
             assert room.daemon.ring.end - room.daemon.ring.start <= acoustics.frames(2.6), "no more is kept"
 
-    on_paper(story())
+    on_paper(story(), 0.0)
 
 
 def test_nothing_is_sent_while_nobody_speaks(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,7 +146,7 @@ def test_nothing_is_sent_while_nobody_speaks(monkeypatch: pytest.MonkeyPatch) ->
             await room.hears(quiet(30))
             assert room.daemon.status()["totals"]["sent_s"] == sent_s
 
-    on_paper(story())
+    on_paper(story(), 0.0)
 
 
 def test_a_voice_that_the_service_does_not_take_for_speech_is_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -157,7 +157,7 @@ def test_a_voice_that_the_service_does_not_take_for_speech_is_no_fault(monkeypat
             assert room.turns[-1]["outcome"] == Outcome.NO_SPEECH.value and room.light == "invite"
             assert room.daemon.player.idle and not service.turns
 
-    on_paper(story())
+    on_paper(story(), 0.0)
 
 
 def test_who_is_too_faint_for_the_box_is_told_of_once(
@@ -177,7 +177,7 @@ def test_who_is_too_faint_for_the_box_is_told_of_once(
             assert await room.hears(quiet(5), lambda: room.state() is State.EXPECTING)
             assert room.daemon.status()["faint_speech_dbfs"] is None
 
-    on_paper(story())
+    on_paper(story(), 0.0)
     assert caplog.text.count("too faintly for the box") == 1
     assert "raise microphone.capture_percent" in caplog.text
 
@@ -191,7 +191,7 @@ def test_a_till_that_beeps_makes_no_box_rest(monkeypatch: pytest.MonkeyPatch) ->
                 await room.hears(quiet(7))
             assert not room.turns and room.light == "invite"
 
-    on_paper(story())
+    on_paper(story(), 0.0)
 
 
 # ------------------------------------------------------------ a radio
@@ -226,7 +226,7 @@ def test_a_radio_is_answered_for_a_while_and_less_and_less(
             assert await room.hears(radio(150), lambda: room.state() is State.LISTENING)
             assert 110 < room.now_s - second < 135, "twice as long"
 
-    on_paper(story())
+    on_paper(story(), 0.0)
     assert caplog.text.count("resting for") == 2 and "talk without a pause" in caplog.text
 
 
@@ -249,7 +249,7 @@ def test_a_noise_that_opens_again_and_again_is_given_a_rest_which_a_press_ends(m
             await room.hears(quiet(1))
             assert room.light == "invite"
 
-    on_paper(story())
+    on_paper(story(), 0.0)
 
 
 # ------------------------------------------------------------ nobody to press
@@ -304,7 +304,7 @@ def test_a_latched_fault_is_said_to_who_speaks_and_tried_by_the_probe_alone(
             assert await room.hears(quiet(8), lambda: room.state() is State.EXPECTING)
             assert room.turns[-1]["outcome"] == Outcome.ANSWERED.value
 
-    on_paper(story())
+    on_paper(story(), 0.0)
 
 
 def count_earcons(room: PaperRoom) -> list[object]:
@@ -335,7 +335,7 @@ def test_a_room_that_talks_through_an_outage_hears_the_words_once_a_minute(monke
             lengths_s = [np.size(sound) / acoustics.HZ for sound in sounds]  # type: ignore[arg-type]
             assert [length_s > 1 for length_s in lengths_s] == [True, False, False], "then a tone is enough"
 
-    on_paper(story())
+    on_paper(story(), 0.0)
 
 
 def test_a_box_without_allowance_says_so_and_opens_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -350,7 +350,7 @@ def test_a_box_without_allowance_says_so_and_opens_nothing(monkeypatch: pytest.M
             await room.hears(np.concatenate((question(), quiet(3), question(), quiet(3))))
             assert len(room.turns) == 1 and len(earcons) == 1
 
-    on_paper(story())
+    on_paper(story(), 0.0)
 
 
 # ------------------------------------------------------------ the button
@@ -371,7 +371,7 @@ def test_a_press_stops_the_answer_and_what_is_said_then_is_heard(monkeypatch: py
             assert await room.hears(quiet(20), lambda: len(room.turns) == 2)
             assert room.turns[-1]["outcome"] == Outcome.ANSWERED.value
 
-    on_paper(story())
+    on_paper(story(), 0.0)
 
 
 def test_a_press_listens_like_a_tap(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -384,7 +384,7 @@ def test_a_press_listens_like_a_tap(monkeypatch: pytest.MonkeyPatch) -> None:
             assert await room.hears(quiet(8), lambda: room.state() is State.EXPECTING)
             assert room.turns[-1]["outcome"] == Outcome.ANSWERED.value
 
-    on_paper(story())
+    on_paper(story(), 0.0)
 
 
 def test_goodbye_is_no_invitation_to_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -398,4 +398,4 @@ def test_goodbye_is_no_invitation_to_go_on(monkeypatch: pytest.MonkeyPatch) -> N
             await room.hears(quiet(1))
             assert room.light == "invite" and not service.open_connections
 
-    on_paper(story())
+    on_paper(story(), 0.0)

@@ -89,6 +89,8 @@ class PaperRoom:
 
         self.daemon = Box(loader.load(None, overrides), credential=credential)
         self.daemon.link._credential_stamp = lambda: self.stamp
+        # Every pause at its longest: a probe may come after half its time.
+        self.daemon.link._jitter = lambda: 1.0
         self.speaker = PaperSpeaker(self.daemon)
         self.daemon._on_microphone(MicrophoneOpened("paper", 48_000, 1, ""))
         self.lights: list[tuple[float, str]] = []

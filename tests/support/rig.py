@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from pathlib import Path
@@ -26,8 +27,9 @@ PRESS_TO_SPEECH_S = 0.15
 """People speak 100 ms after a press at the earliest (decision 20); the virtual card lets a sound begin up to 50 ms
 before the player that makes it was started."""
 
-SETTLED_FRAMES = 12_000
-"""Half a second of microphone: the pre-roll is full, as in a box that has been up for a while."""
+SETTLED_S = 0.5
+"""Of an open microphone: the pre-roll is full, as in a box that has been up for a while. It is kept in the sound host,
+which says nothing of it before somebody presses."""
 
 Samples = npt.NDArray[np.int16]
 
@@ -63,7 +65,7 @@ async def in_time(condition: Callable[[], bool], timeout_s: float = 10) -> None:
 
 def box(service: Service, card: VirtualCard, folder: Path, **settings: Any) -> AbstractAsyncContextManager[Box]:
     """A box that is ready for a press. Settings as ``talk__mode="hold"``. It is stopped at the end, within a bound."""
-    return _running(service, card, folder, settings, lambda daemon: daemon.ready and daemon.ring.end > SETTLED_FRAMES)
+    return _running(service, card, folder, settings, _has_listened())
 
 
 def starting_box(
@@ -106,6 +108,27 @@ async def _running(
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
+
+
+def _has_listened() -> Callable[[Box], bool]:
+    """Whether a box is ready for a press, and has been for so long that its pre-roll is full."""
+    since_s: float | None = None
+
+    def condition(daemon: Box) -> bool:
+        nonlocal since_s
+        if not daemon.ready or daemon.microphone.device is None:
+            since_s = None
+            return False
+        since_s = time.monotonic() if since_s is None else since_s
+        return time.monotonic() - since_s >= SETTLED_S
+
+    return condition
+
+
+async def has_listened(daemon: Box) -> None:
+    """Until it is ready for a press and its pre-roll is full, as after ``box``."""
+    condition = _has_listened()
+    await in_time(lambda: condition(daemon), 20)
 
 
 async def in_state(daemon: Box, *states: State, timeout_s: float = 20) -> None:

@@ -16,9 +16,10 @@ class PaperLoop(asyncio.SelectorEventLoop):
     """Real sockets, paper time. ``time()`` starts at the monotonic clock and moves by jumps alone: how long the machine
     takes for a step, or what else runs on it, changes nothing."""
 
-    def __init__(self, grace_s: float = GRACE_S) -> None:
+    def __init__(self, grace_s: float | None = None) -> None:
+        """``grace_s``: instead of GRACE_S."""
         self._now_s = time.monotonic()
-        super().__init__(_Jumping(self, grace_s))
+        super().__init__(_Jumping(self, GRACE_S if grace_s is None else grace_s))
 
     def time(self) -> float:
         return self._now_s
@@ -45,7 +46,7 @@ class _Jumping(selectors.DefaultSelector):
         return ready
 
 
-def on_paper(main: Coroutine[Any, Any, None], grace_s: float = GRACE_S) -> None:
-    """Run ``main`` in paper time."""
+def on_paper(main: Coroutine[Any, Any, None], grace_s: float | None = None) -> None:
+    """Run ``main`` in paper time. ``grace_s``: instead of GRACE_S."""
     with asyncio.Runner(loop_factory=lambda: PaperLoop(grace_s)) as runner:
         runner.run(main)

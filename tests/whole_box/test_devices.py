@@ -23,7 +23,7 @@ from appliance.simulator.scenario import Reply, Scenario, Turn, conversation
 from appliance.simulator.service import Service
 from appliance.simulator.virtual_card import VirtualCard
 from appliance.turn.states import State
-from tests.support.rig import ask_holding, box, in_state, in_time, question, starting_box, words
+from tests.support.rig import ask_holding, box, has_listened, in_state, in_time, question, starting_box, words
 
 ROUNDS = int(os.environ.get("UNPLUG_ROUNDS", "1"))
 
@@ -61,7 +61,7 @@ async def shows_fault(daemon: Box) -> None:
 async def answers(daemon: Box, card: VirtualCard) -> None:
     """The next question is answered, and heard."""
     ended = daemon.turns.ended
-    await in_time(lambda: daemon.ring.end > 0)
+    await has_listened(daemon)
     # Long enough for something to be left of it when the press has ended a clip, whose echo is not sent.
     await ask_holding(daemon, card, words(200, 1240))
     await in_state(daemon, State.SPEAKING)

@@ -12,7 +12,7 @@ from appliance.simulator.service import Service
 from appliance.simulator.sound_match import find
 from appliance.simulator.virtual_card import VirtualCard
 from appliance.turn.states import Outcome, State
-from tests.support.rig import box, in_state, in_time, question, say, turn_over
+from tests.support.rig import box, has_listened, in_state, question, say, turn_over
 
 FIRST_SYLLABLES_FRAMES = 7_200
 """0.3 s."""
@@ -53,7 +53,6 @@ async def test_a_hands_free_box_is_mute_when_it_is_muted(card: VirtualCard, tmp_
         assert daemon.panel.current_light == "mute" and daemon.turns.ended == 0 and not service.connections
         daemon.mute(False)
         await daemon.until(lambda: daemon.panel.current_light == "invite", 20)
-        end = daemon.ring.end
-        await in_time(lambda: daemon.ring.end > end + 12_000)
+        await has_listened(daemon)
         await say(card, question())
         assert await turn_over(daemon) == Outcome.ANSWERED.value
