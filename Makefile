@@ -113,7 +113,7 @@ $(AXE): Makefile | packages
 	@touch $@
 
 # systemd-nspawn is for root alone: with sudo, or every test is skipped and says so. Trees of Debian are kept in VOICE_APPLIANCE_CACHE.
-test-containers: PACKAGES += mmdebstrap systemd-container reprepro gpg openssl systemd-journal-remote
+test-containers: PACKAGES += $(BUILD_PACKAGES) mmdebstrap systemd-container reprepro gpg openssl systemd-journal-remote
 test-containers: packages $(READY)-test
 	$(if $(filter 0,$(shell id -u)),,$(if $(shell command -v sudo),sudo --preserve-env=VOICE_APPLIANCE_CACHE)) \
 		$(BIN)/python -m pytest -p no:cacheprovider tests/containers $(ARGS)
