@@ -1,22 +1,29 @@
 # `make demo` and `make test` do all set-up themselves and are quick when nothing is missing.
 #
 #   make demo         three conversations on a virtual (or the real) sound card, with the embedded service
-#   make test         every test that needs no system of its own; ARGS=tests/unit/turn for some
+#   make test         every test that needs no system of its own; ARGS=tests/turn for some
 #
 #   make deb          the Debian package, in dist/
+#   make repository   that package into the folder DIR, a repository of packages for many boxes (hardware/fleet)
 #   make install      that package on this machine
+#   make install-kiosk  the screen of a kiosk, on this machine (hardware/kiosk.md); make uninstall-kiosk takes it away
 #   make uninstall    keeps configuration and key unless PURGE=1
 #
 #   make check        format, lint, types, import contracts
 #   make format       lets ruff rewrite
 #   make test-unplug  devices of the virtual card pulled out thirty times
-#   make test-system  the service under a real systemd, in containers (root; the first time some 1.1 GB in ~/.cache)
+#   make test-containers  the service under a real systemd, in containers (root; the first time some 1.1 GB in ~/.cache)
 #   make test-vm      in a virtual machine (as root; builds it first): the package's service on pins, card and keyboard that
 #                     the kernel plays, what the pins cost, starts that find their cards by themselves, then sound cards
 #                     pulled out of a box fifteen times; ARGS='idle=1 listening=0' for fewer
 #   make bench        what it costs: processor, memory, start-up, latencies
+#   make bench-vm     the same on a processor as slow as a Pi Zero 2 W's, in the machine of test-vm (as root)
 #   make bench-gate   what the hands-free voice gate hears, by noise and loudness, and what opens it that is no voice
+#   make test-page    the kiosk's screen in Debian's Chromium; its pictures are left in build/page
+#   make chaos        boxes among people, services, networks and devices at random, in paper time: five minutes, and the seed of
+#                     what went wrong; ARGS='--seed 7 --episode 3' for that again
 #   make soak         half an hour of questions and troubles; ARGS='--minutes 5 --seed 7' for another
+#   make readings     a whole box against all that the service's page leaves open, each two together, then 10 000 turns at random
 #   make setup        the virtual environment alone, which the others make when it is missing
 #   make clean        removes what set-up made
 
@@ -38,11 +45,11 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 	--only-binary=numpy,pyaudio,systemd-python,evdev --editable
 
 # What makes the package: no compiler. And what installs it: a configuration that somebody edited is kept without a question.
-BUILD_PACKAGES := debhelper dh-python dpkg-dev python3-venv
+BUILD_PACKAGES := debhelper dh-python dpkg-dev git python3-venv
 APT_INSTALL_DEB = $(APT_GET) -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold install --reinstall \
 	--allow-downgrades
 
-.PHONY: demo test deb install uninstall check format test-unplug test-system test-vm bench bench-gate soak setup clean packages
+.PHONY: demo test deb repository install install-kiosk uninstall uninstall-kiosk check format test-unplug test-page test-containers test-system test-vm bench bench-vm bench-gate chaos soak readings setup clean packages
 .DELETE_ON_ERROR:
 
 demo: $(READY)
@@ -52,14 +59,28 @@ demo: $(READY)
 # since its tests share a card. The compiler makes sound cards of any kind (tests/audio/odd_card).
 test: PACKAGES += gcc libc6-dev libasound2-dev
 test: $(READY)-test
-	$(BIN)/python -m pytest --numprocesses=4 --dist=loadfile $(ARGS)
+	$(BIN)/python -m pytest --numprocesses=5 --dist=loadfile --no-loadscope-reorder $(ARGS)
 
 deb:
 	@$(MAKE) --no-print-directory packages PACKAGES='$(BUILD_PACKAGES)'
 	@systemd/build-deb $(PYTHON) dist
 
+# Once before: hardware/fleet/repository DIR init KEY
+repository: deb
+	@test -n "$(DIR)" || { echo "make repository DIR=FOLDER: which folder?"; exit 1; }
+	hardware/fleet/repository "$(DIR)" add ./$$(ls -t dist/voice-appliance_*_all.deb | head -1)
+
 install: deb
 	$(APT_INSTALL_DEB) ./$$(ls -t dist/voice-appliance_*_all.deb | head -1)
+
+# The kiosk's screen. cog draws without a desktop and takes 200 MB; where Debian has none for this machine, Chromium in cage, 400 MB.
+KIOSK_FONTS := fonts-smc-manjari
+install-kiosk:
+	@$(MAKE) --no-print-directory packages PACKAGES='$(KIOSK_FONTS) $(if $(shell apt-cache show cog 2>/dev/null),cog,cage wlr-randr chromium)'
+	@$(if $(filter 0,$(shell id -u)),,sudo )systemd/kiosk/install
+
+uninstall-kiosk:
+	@$(if $(filter 0,$(shell id -u)),,sudo )systemd/kiosk/install remove
 
 uninstall:
 	@if dpkg-query --show voice-appliance >/dev/null 2>&1; then $(APT_GET) $(if $(PURGE),purge,remove) voice-appliance; \
@@ -76,13 +97,29 @@ format: $(READY)-dev
 	$(BIN)/ruff check --fix .
 
 test-unplug: $(READY)-test
-	UNPLUG_ROUNDS=6 $(BIN)/python -m pytest tests/system/test_devices.py -k test_gone_and_back $(ARGS)
+	UNPLUG_ROUNDS=6 $(BIN)/python -m pytest tests/whole_box/test_devices.py -k test_gone_and_back $(ARGS)
+
+# Chromium, the fonts that a kiosk has, and axe-core, which judges whether everybody can use the page. Debian's npm brings some
+# hundred packages with it: only where there is none.
+AXE := build/axe/node_modules/axe-core/axe.min.js
+AXE_VERSION := 4.14.1
+test-page: PACKAGES += chromium fonts-smc-manjari $(if $(shell command -v npm),,npm)
+test-page: packages $(READY)-test $(AXE)
+	$(BIN)/python -m pytest -p no:cacheprovider tests/page/browser $(ARGS)
+
+$(AXE): Makefile | packages
+	@mkdir -p build/axe
+	npm install --silent --no-save --no-audit --no-fund --ignore-scripts --prefix build/axe axe-core@$(AXE_VERSION)
+	@touch $@
 
 # systemd-nspawn is for root alone: with sudo, or every test is skipped and says so. Trees of Debian are kept in VOICE_APPLIANCE_CACHE.
-test-system: PACKAGES += mmdebstrap systemd-container
-test-system: packages $(READY)-test
+test-containers: PACKAGES += $(BUILD_PACKAGES) mmdebstrap systemd-container reprepro gpg openssl systemd-journal-remote
+test-containers: packages $(READY)-test
 	$(if $(filter 0,$(shell id -u)),,$(if $(shell command -v sudo),sudo --preserve-env=VOICE_APPLIANCE_CACHE)) \
-		$(BIN)/python -m pytest -p no:cacheprovider tests/nspawn $(ARGS)
+		$(BIN)/python -m pytest -p no:cacheprovider tests/containers $(ARGS)
+
+# Its name before.
+test-system: test-containers
 
 # Nothing of it is in the repository: Debian's packages make the machine, in the cache folder (tests/vm/run.sh names it).
 # A boot for each scenario, since the others are about tenths of a second; each also when one before it has failed.
@@ -95,14 +132,24 @@ test-vm: deb
 bench: $(READY)-test
 	$(BIN)/python -m tests.bench $(ARGS)
 
+bench-vm:
+	@dpkg-query --show $(VM_PACKAGES) >/dev/null 2>&1 || $(APT_INSTALL) $(VM_PACKAGES)
+	@tests/vm/run.sh bench
+
 # Recordings of people, and a synthesiser: some 80 MB.
 SPEECH_PACKAGES := espeak-ng $(foreach language,en fr it ru,asterisk-core-sounds-$(language)-wav)
 bench-gate: PACKAGES += $(SPEECH_PACKAGES)
 bench-gate: packages $(READY)-test
 	$(BIN)/python -m tests.bench.gate $(ARGS)
 
+chaos: $(READY)-test
+	$(BIN)/python -m tests.chaos $(ARGS)
+
 soak: $(READY)-test
 	$(BIN)/python -m tests.soak $(ARGS)
+
+readings: $(READY)-test
+	READINGS=all READINGS_TURNS=10000 $(BIN)/python -m pytest --numprocesses=auto --dist=worksteal tests/readings $(ARGS)
 
 setup: $(READY)
 

@@ -17,8 +17,9 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from appliance import logs
+from appliance import __version__
 from appliance.errors import ApplianceError, UsageError
+from appliance.journal import formatters
 
 COMMANDS = {
     "run": "the daemon: what systemd starts",
@@ -32,9 +33,11 @@ COMMANDS = {
     "clips": "what the box says when a press leads to nothing: list, play, render",
     "config": "check the configuration, or show what is in force",
     "provision": "take over key and configuration from the boot partition (systemd does it)",
+    "page": "the kiosk's screen: serves it to browsers on this machine",
+    "fleet-report": "what the collected journals of many boxes say of them",
     "ctl": "watch and drive a running daemon",
 }
-"""The commands, each a module of the same name, in the order of the help."""
+"""The commands, each a module of the same name (``_`` for ``-``), in the order of the help."""
 
 EXIT_SOFTWARE = 70
 """EX_SOFTWARE of sysexits.h: a fault of ours."""
@@ -56,16 +59,6 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(f"{message} (see {self.prog} --help)")
 
 
-class _Version(argparse.Action):
-    """Prints the version of the installed package; reading it takes longer than all of argparse, so only when asked."""
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
-        from importlib.metadata import version
-
-        print(f"voice-appliance {version('voice-appliance')}")
-        parser.exit()
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command that ``arguments`` (the process's own if None) ask for; return the exit code."""
     for stream in (sys.stdout, sys.stderr):
@@ -75,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         args = _parse(sys.argv[1:] if arguments is None else arguments)
         debug = args.debug
-        logs.set_up("debug" if debug else "info")
+        formatters.set_up("debug" if debug else "info")
         code: int = args.run(args)
         sys.stdout.flush()
         return code
@@ -98,7 +91,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     common = _Parser(add_help=False, argument_default=argparse.SUPPRESS)
     common.add_argument("--config", metavar="FILE", help="instead of /etc/voice-appliance/config.toml")
     common.add_argument("--debug", action="store_true", help="log everything, and tracebacks of faults")
-    commands = "\n".join(f"  {name:10}{purpose}" for name, purpose in COMMANDS.items())
+    commands = "\n".join(f"  {name:14}{purpose}" for name, purpose in COMMANDS.items())
     top = _Parser(
         prog="voice-appliance",
         description="A push-to-talk Malayalam voice box.",
@@ -107,13 +100,15 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         parents=[common],
     )
-    top.add_argument("--version", action=_Version, nargs=0, help="show the version and end")
+    top.add_argument(
+        "--version", action="version", version=f"voice-appliance {__version__}", help="show the version and end"
+    )
     top.add_argument("command", metavar="COMMAND", nargs="?", help=argparse.SUPPRESS, choices=list(COMMANDS))
     top.add_argument("rest", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     args = top.parse_args(arguments, argparse.Namespace(config=None, debug=False))
     if not args.command:
         top.error(f"a command is missing: {', '.join(COMMANDS)}")
-    module = importlib.import_module(f"appliance.commands.{args.command}")
+    module = importlib.import_module(f"appliance.commands.{args.command.replace('-', '_')}")
     parser = _Parser(prog=f"voice-appliance {args.command}", description=module.__doc__, parents=[common])
     module.add_arguments(parser)
     args = parser.parse_args(args.rest, argparse.Namespace(config=args.config, debug=args.debug))
@@ -155,4 +150,6 @@ def _reader_is_gone() -> bool:
 
 def _complain(line: str) -> None:
     text = f"voice-appliance: {line}"
-    print(logs.prioritised(text, logging.ERROR) if logs.goes_to_journal(sys.stderr) else text, file=sys.stderr)
+    print(
+        formatters.prioritised(text, logging.ERROR) if formatters.goes_to_journal(sys.stderr) else text, file=sys.stderr
+    )

@@ -1,449 +1,286 @@
-"""The composition root: builds every part, joins them, and runs them in one TaskGroup.
+"""What systemd starts: one box after the other in one process, until it is asked to end.
 
-Rules are elsewhere: of turns in ``turn/``, of the protocol in ``realtime/``; ``turns.py`` carries them out. What stands
-here is who talks to whom, and how the box stops.
+A reload (SIGHUP) reads the configuration again. Wrong: the old one stays, and the light says so. Right, and only
+settings of ``LIVE`` differ: they are changed in the running box. Otherwise the box ends as at a stop and a new one is
+built, between two turns, in the same process; what the microphone was muted by stays.
+
+What outlasts the process is kept here, too: the history, the figures of the day, and the last configuration that
+worked. Everything runs on the event loop.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+import signal
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from dataclasses import fields, is_dataclass
 from typing import Any, Final
 
-import numpy as np
-import numpy.typing as npt
-
-from appliance.audio.card_preference import Preference
-from appliance.audio.clips import Clips
-from appliance.audio.devices import KINDS, Direction
-from appliance.audio.earcons import Earcon, earcon, tick
-from appliance.audio.format import frames_from_ms, frames_from_s, s_from_frames
-from appliance.audio.frames import FRAME
-from appliance.audio.gate import EARLIEST_S
-from appliance.audio.host_process import GATHER_S, MakesHost, SoundHost
-from appliance.audio.microphone import Microphone, MicrophoneClosed, MicrophoneEvent, MicrophoneLost, MicrophoneOpened
-from appliance.audio.player import Player
-from appliance.audio.ring import Ring
-from appliance.audio.speaker import Speaker, SpeakerEvent, SpeakerLost, SpeakerOpened
-from appliance.audio.uplink import Uplink
-from appliance.audio.utterance import Utterance
-from appliance.buttons import Buttons, ButtonTimes
-from appliance.config import Config
-from appliance.edge import credentials, tools, wall_clock
-from appliance.edge.card_file import CardFile
-from appliance.edge.control import SOURCE as CONTROL_SOCKET
-from appliance.edge.control import ControlServer
-from appliance.edge.keys import Keys
-from appliance.edge.link import Entered, Link, LinkEvent
-from appliance.edge.panel import Panel
-from appliance.edge.transcripts import Transcripts
-from appliance.edge.volume_file import VolumeFile
-from appliance.errors import CredentialError, UnavailableError
-from appliance.face import Face
-from appliance.habits_file import HabitsFile
-from appliance.hands_free import BATCH_FRAMES, HandsFree
-from appliance.history import History
-from appliance.kinds import Kind, entry
-from appliance.ledger import DAY_S, Ledger
-from appliance.part_settings import link_settings, restraint_settings, retry_times, session_settings, turn_settings
-from appliance.parts import Parts, Times
-from appliance.realtime.events import Dialect
-from appliance.realtime.policy import Policy
-from appliance.realtime.record import Entry, Record, unrecorded
-from appliance.reports import Reports
-from appliance.sounds import Sounds
-from appliance.turn import vocabulary as v
-from appliance.turn.allowance import Allowance
-from appliance.turn.lights import Conditions
-from appliance.turn.machine import Machine
-from appliance.turns import Turns
-from appliance.wire_record import WireRecord
+from appliance import __version__
+from appliance.box.box import Box
+from appliance.box.day_book import DayBook
+from appliance.config.loader import cautions
+from appliance.control.server import SOURCE as CONTROL_SOCKET
+from appliance.errors import ConfigurationError
+from appliance.journal import handler
+from appliance.journal.catalog import ATTRIBUTE, Kind, entry
+from appliance.link import resolver
+from appliance.storage import atomic_file, boot_files
+from appliance.storage.history_writer import CauseCounter, Recorder
+from appliance.storage.last_good_config import LastGood, Loaded
+from appliance.system import sd_notify, undervoltage, wall_clock
+from appliance.turn.states import State
 
 log = logging.getLogger(__name__)
 
-RING_SLACK_MS: Final = 100
-"""Kept beyond the pre-roll while idle: a press is looked at a little after it happened, and its pre-roll must still be
-there."""
+LIVE: Final = (
+    "box.name",
+    "limits.audio_s_per_hour",
+    "log.level",
+    "page.enabled",
+    "page.keep_s",
+    "page.language",
+    "page.logo",
+    "page.phone",
+    "page.title",
+    "page.touch",
+    "panel.earcons",
+    "panel.idle_glow",
+    "speaker.volume",
+    "transcripts.file",
+    "transcripts.journal",
+    "transcripts.keep",
+    "transcripts.max_bytes",
+)
+"""Settings that are looked at each time they are needed: a running box takes them without losing its connection. Those
+of the page are another process's. All others are built into a part, and a part is not rebuilt under its neighbours."""
 
-GATE_LATE_S: Final = EARLIEST_S + GATHER_S + BATCH_FRAMES * s_from_frames(FRAME)
-"""So much later than a press is a voice noticed at most; its beginning, and the pre-roll, must still be there."""
-
-STOP_FADE_S: Final = 0.1
-"""What a reply gets to fade when the box stops (ruling 18)."""
+SOCKET_S: Final = 1.0
+"""A control socket listens in some 10 ms; a box whose socket cannot be made is ready without it."""
 
 
 class Daemon:
-    """One box. Build it inside a running event loop, then ``await run()``.
-
-    Public attributes are for the commands that watch a box, and for tests.
-    """
+    """Runs boxes. Build it inside a running event loop."""
 
     def __init__(
-        self,
-        config: Config,
-        *,
-        credential: Callable[[], Awaitable[str]] | None = None,
-        sound_host: MakesHost = SoundHost,
-        record: Record = unrecorded,
+        self, path: str | None, loaded: Loaded, last_good: LastGood, notifications: sd_notify.Notifications
     ) -> None:
-        """``credential`` replaces the configured key (the demo's own service takes any). ``sound_host`` stands in for
-        the processes that touch a card; ``record`` is told what ``log.record`` would be."""
-        self.config = config
-        talk, speaker = config.talk, config.speaker
-        idle_s = (talk.pre_roll_ms + RING_SLACK_MS) / 1000 + (GATE_LATE_S if talk.mode == "open" else 0.0)
-        self.ring = Ring(frames_from_s(talk.keep_s) + frames_from_ms(RING_SLACK_MS), frames_from_s(idle_s))
-        self.machine = Machine(turn_settings(config))
-        self.uplink = Uplink(talk.append_ms)
-        self.utterance = Utterance(self.ring)
-        self._volume_file = VolumeFile()
-        volume = self._volume_file.read(speaker.volume, speaker.volume_min, speaker.volume_max)
-        self.player = Player(speaker.prebuffer_ms, speaker.reply_buffer_s, volume)
-        self._card_file = CardFile(KINDS)
-        waits = self._preference("capture", config.microphone.fallback_s)
-        self.microphone = Microphone(
-            config.microphone, self.ring, self._on_microphone, preference=waits, host=sound_host
-        )
-        waits = self._preference("playback", speaker.fallback_s)
-        self.speaker = Speaker(speaker, self.player, self._on_speaker, preference=waits, host=sound_host)
-        self.tools = tools.Tools(self._offered_tools())
-        self._habits_file = HabitsFile(config.service.url, Dialect(config.service.dialect))
-        self.wire_record = WireRecord(config.log.record)
-        self._also_record = record
-        self.link = Link(
-            link_settings(config),
-            session_settings(config, self.tools),
-            credential or self._configured_key,
-            self._next_audio,
-            self._audio_sent,
-            self._on_link,
-            Policy(retry_times(config)),
-            credential_stamp=self._credential_stamp,
-            habits=self._habits_file.habits,
-            is_synchronised=wall_clock.is_synchronised,
-            record=self._note,
-        )
-        self.ledger = Ledger(Allowance(config.limits.audio_s_per_hour), Transcripts(config.transcripts))
-        # A press that bounces is judged up to two debounce times late.
-        pending_s = idle_s + (talk.tap_max_ms + 2 * talk.debounce_ms) / 1000
-        times = Times(talk.pre_roll_ms / 1000, talk.echo_tail_ms / 1000, idle_s, pending_s)
-        self._tones = _tones(config)
-        self.clips = Clips(config.panel.language, config.panel.clips_dir)
-        ticking = tick() if config.panel.waiting_tick else None
-        self.sounds = Sounds(self.player, self.speaker, self.clips, self._tones, ticking)
-        parts = Parts(
-            self.machine,
-            self.link,
-            self.uplink,
-            self.utterance,
-            self.player,
-            self.microphone,
-            self.speaker,
-            self.tools,
-            self.ledger,
-            self.sounds,
-        )
-        self.turns = Turns(parts, times, self._publish)
-        self.turns.on_change = self._show
-        self.hands_free = self._hands_free(parts) if talk.mode == "open" else None
-        """None where a press is needed."""
-        self.microphone.on_audio = (self.hands_free or self.turns).heard_block
-        self.reports = Reports(parts, self.turns, self._publish)
-        self.buttons = Buttons(ButtonTimes(talk.debounce_ms / 1000, talk.press_min_ms / 1000, talk.max_hold_s), self)
-        self.panel = Panel(config.panel, self.buttons.edge)
-        self.keys = Keys(config.panel.key, self.buttons.edge, self._on_keys)
-        self.face = Face(
-            parts,
-            self.turns,
-            self.buttons,
-            self.panel,
-            self._publish,
-            idle_glow=config.panel.idle_glow,
-            hands_free=self.hands_free,
-        )
-        self.turns.on_dead_microphone = self.face.flash_microphone
-        self.control = ControlServer(config.control.socket_path, self, captions=config.control.captions)
-        self._stop = asyncio.Event()
-        self._changed = asyncio.Event()
-        self._began_s = asyncio.get_running_loop().time()
-        self.listeners: list[Callable[[dict[str, Any]], None]] = []
-        """Told what clients may watch, besides the control socket's clients."""
-        self.recall: Callable[[], Mapping[str, Any]] = lambda: History().as_data()
-        """What the box remembers, for ``ctl history``."""
-
-    # ------------------------------------------------------------ running
+        """``path``: of the configuration, as ``config.loader.load`` takes it; ``loaded``: what to begin with."""
+        self._path = path
+        self._loaded = loaded
+        """What the present box runs with."""
+        self._coming = loaded
+        """What was read last, and may wait for the end of a turn."""
+        self._last_good = last_good
+        self._recorder = Recorder(last_good.folder, wall_clock.is_synchronised)
+        self._day_book = DayBook(last_good.folder)
+        self._box_name = handler.box_name(loaded.config.box.name)
+        self._notifications = notifications
+        self._stopping = False
+        self._muted = False
+        """By the control socket, carried over to the next box; the switch speaks for itself."""
+        self._recorded = False
+        """The same of ``ctl record on``."""
+        self._change: asyncio.Task[None] | None = None
+        """Applies a new configuration when the turn is over; None: none waits."""
+        self.box: Box | None = None
+        """The present one; None before the first."""
 
     async def run(self) -> None:
-        """Until ``stop()``, or until a part fails: nothing dies alone, so its failure ends the whole."""
-        try:
-            async with asyncio.TaskGroup() as group:
-                parts = (self.control, self.keys, self.speaker, self.microphone, self.link)
-                light = group.create_task(self.panel.run(), name="panel")
-                tasks = [group.create_task(part.run(), name=type(part).__name__) for part in parts]
-                tasks.append(group.create_task(self._count_days(), name="days"))
-                tasks.append(group.create_task(self._prepare(), name="prepare"))
-                if self.config.panel.clips_dir:
-                    # In a thread: a Pi needs a tenth of a second for each.
-                    tasks.append(group.create_task(asyncio.to_thread(self.clips.check), name="clips"))
-                self._show()
-                await self._stop.wait()
-                await self._wind_down()
-                for task in tasks:
-                    task.cancel()
-                # The light fades last, when everything it could have spoken of is over.
-                await asyncio.wait(tasks)
-                light.cancel()
-        finally:
-            await self._card_file.written()
-            self.turns.close()
-            self.wire_record.close()
-            self.buttons.close()
-            self.face.close()
-            self.panel.close()
+        """Until ``stop()``. Raises what a part of a box raised."""
+        async with self._recording():
+            while not self._stopping:
+                await self._one_box()
 
     def stop(self) -> None:
-        """Ask ``run`` to end: the reply fades, the session closes, the light goes out."""
-        self._stop.set()
+        """End: the reply fades, the session closes, the light goes out."""
+        if not self._stopping:
+            self._stopping = True
+            self._notifications.stopping()
+            log.info("stopping", extra=entry(Kind.STOPPED))
+            if self.box is not None:
+                self.box.stop()
 
-    @property
-    def ready(self) -> bool:
-        """Both ends of the sound are there: a press would be heard, and its answer."""
-        return self.machine.microphone_ready and not self.face.speaker_fault and self.face.speaker_seen
-
-    def apply(self, config: Config) -> None:
-        """Go by the settings of ``service.LIVE`` from now on."""
-        if config.speaker.volume != self.config.speaker.volume:
-            self.player.volume = config.speaker.volume
-        self._tones.clear()
-        self._tones.update(_tones(config))
-        self.face.idle_glow = config.panel.idle_glow
-        self.ledger.go_by(config.limits.audio_s_per_hour, Transcripts(config.transcripts))
-        self.config = config
-        self._show()
-
-    async def until(self, condition: Callable[[], bool], timeout_s: float | None) -> None:
-        """Wait for a condition on the box, looked at whenever anything happens in it. Raises TimeoutError, or waits for
-        ever if ``timeout_s`` is None."""
-        async with asyncio.timeout(timeout_s):
-            while not condition():
-                self._changed.clear()
-                await self._changed.wait()
-
-    async def _prepare(self) -> None:
-        """Not before a press would be heard: the start itself has no time to spare."""
-        await self.until(lambda: self.ready, None)
-        await self.link.prepare()
-
-    async def _count_days(self) -> None:
-        while True:
-            await asyncio.sleep(DAY_S)
-            self.ledger.day_is_over(asyncio.get_running_loop().time())
-
-    async def _wind_down(self) -> None:
-        self.face.stopping = True
-        self._show()
-        speaking = self.machine.state is v.State.SPEAKING or self.sounds.saying
-        self.quiet()
-        if speaking:
-            await asyncio.sleep(STOP_FADE_S)
-
-    async def _configured_key(self) -> str:
-        settings = self.config.credentials
-        if settings.token_command:
-            return (await credentials.fetch_token(settings.token_command, settings.token_timeout_s)).reveal()
-        return credentials.read_key(settings.key_file).reveal()
-
-    def look_for_key(self) -> None:
-        """Without a key every attempt fails before it begins; so it is said now, and not to the first who presses."""
+    def reload(self) -> None:
+        """Read the configuration again, and go by it from the end of the present turn on."""
+        box = self.box
+        if self._stopping or box is None:
+            return
+        self._notifications.reloading()
+        if self._change is not None:
+            # Whatever waits for the end of a turn is no more what somebody wants.
+            self._change.cancel()
+            self._change = None
         try:
-            if not self.config.credentials.token_command:
-                credentials.read_key(self.config.credentials.key_file)
-        except CredentialError:
-            self.link.retry()
+            self._coming = self._last_good.read(self._path)
+        except ConfigurationError as error:
+            first, more = error.problems[0], len(error.problems) - 1
+            others = f" (and {more} more: voice-appliance config --check)" if more else ""
+            line = f"the new configuration is wrong, the former stays in force: {first}{others}"
+            log.error("%s", line, extra=entry(Kind.RELOAD_REFUSED))
+            box.face.set_up((*error.problems, *boot_files.refused()))
+            self._notifications.ready(box.face.words())
+            return
+        self._change = asyncio.get_running_loop().create_task(self._apply(self._coming, box), name="reload")
 
-    def _credential_stamp(self) -> object:
-        return credentials.stamp(self.config.credentials.key_file)
+    async def _apply(self, coming: Loaded, box: Box) -> None:
+        config = coming.config
+        changed = changes(self._loaded.config, config)
+        if box.machine.state is not State.READY:
+            # The reload is over, as far as systemd has to wait for it: a turn may last minutes.
+            self._notifications.ready("the new configuration counts after this turn")
+            await box.until(lambda: box.machine.state is State.READY, None)
+        self._change = None
+        said = ", ".join(changed) or "nothing has changed"
+        log.info("configuration read again: %s", said, extra=entry(Kind.RELOADED))
+        self._loaded = coming
+        self._box_name = handler.box_name(config.box.name)
+        box.face.set_up(boot_files.refused())
+        if all(name in LIVE for name in changed):
+            logging.getLogger().setLevel(config.log.level.upper())
+            box.apply(config)
+            self._notifications.ready(box.face.words())
+            await self._worked()
+        else:
+            self._muted = CONTROL_SOCKET in box.buttons.muted_by
+            self._recorded = box.wire_record.is_switched_on
+            box.stop()
 
-    def _hands_free(self, parts: Parts) -> HandsFree:
-        return HandsFree(
-            parts, self.turns, self.ring, restraint_settings(self.config), self.config.talk.echo_tail_ms / 1000
-        )
+    def build(self) -> Box:
+        """A box of the present configuration, whose history is kept."""
+        problems = (*self._loaded.problems, *boot_files.refused())
+        box = Box(self._loaded.config, setup_problems=problems, recall=self._recorder.as_data)
+        box.listeners += [self._recorder.happened, self._day_book.happened]
+        self._day_book.attach(box.ledger.totals)
+        return box
 
-    def _preference(self, direction: Direction, fallback_s: float) -> Preference:
-        """Which card "auto" takes in that direction, by what has worked in this box."""
-
-        def remember(rank: int) -> None:
-            self._card_file.remember(direction, rank)
-
-        return Preference(direction, fallback_s, self._card_file.rank(direction), remember, self._between_turns)
-
-    def _between_turns(self) -> bool:
-        """Nobody talks with the box, and nothing sounds: a device may be exchanged."""
-        sounding = self.sounds.saying or self.speaker.audible_until_s > asyncio.get_running_loop().time()
-        return self.machine.state is v.State.READY and not sounding
-
-    def _offered_tools(self) -> list[tools.Tool]:
-        """What the configuration lets the model ask for."""
-        settings, speaker = self.config.tools, self.config.speaker
-        built_in = (
-            tools.get_time(wall_clock.is_synchronised, wall_clock.local_time),
-            tools.set_volume(speaker.volume_min, speaker.volume_max, self.set_volume),
-            tools.end_conversation(lambda: self.turns.end_conversation()),
-            tools.appliance_status(self._spoken_status),
-        )
-        own = (
-            tools.of_owner(name, tool.description, tool.parameters, tool.command, tool.timeout_s)
-            for name, tool in settings.own.items()
-        )
-        return [*(tool for tool in built_in if tool.name in settings.builtin), *own]
-
-    def set_volume(self, percent: int) -> None:
-        """``ctl volume`` and the tool: from now on, and after a restart; kept within volume_min and volume_max."""
-        speaker = self.config.speaker
-        percent = max(speaker.volume_min, min(speaker.volume_max, percent))
-        if percent != round(self.player.volume):
-            log.info("the volume is %d %% now", percent, extra=entry(Kind.VOLUME_SET))
-        self.player.volume = percent
-        self._volume_file.write(percent, speaker.volume)
-
-    def _spoken_status(self) -> dict[str, Any]:
-        """What anybody in front of the box may hear of it."""
-        devices = {"microphone": self.microphone.device, "speaker": self.speaker.device}
-        return {
-            "volume_percent": round(self.player.volume),
-            **{what: "missing" if opened is None else opened.name for what, opened in devices.items()},
-            "running_for_minutes": int(asyncio.get_running_loop().time() - self._began_s) // 60,
+    async def _one_box(self) -> None:
+        for caution in cautions(self._loaded.config):
+            log.warning("%s", caution, extra=entry(Kind.CONFIGURATION_DOUBTFUL))
+        self.box = box = self.build()
+        for refused in boot_files.refused():
+            log.error(
+                "a file of the boot partition is not taken over: %s", refused, extra=entry(Kind.BOOT_FILE_REFUSED)
+            )
+        if self._muted:
+            box.mute(True)
+        if self._recorded:
+            box.record(True)
+        box.look_for_key()
+        text = sd_notify.StatusText(self._notifications, box.face.words)
+        box.listeners.append(lambda _: text.changed())
+        workers: dict[str, sd_notify.Due] = {
+            "microphone": lambda: box.microphone.due_s,
+            "speaker": lambda: box.speaker.due_s,
+            "connection": lambda: box.link.due_s,
+            "light": lambda: box.panel.due_s,
+            "conversation": lambda: box.machine.next_deadline_s,
         }
+        beside: tuple[Coroutine[Any, Any, None], ...] = (
+            sd_notify.Watchdog(self._notifications, workers).run(),
+            self._announce(box),
+            undervoltage.watch(),
+        )
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(each) for each in beside]
+                await group.create_task(box.run(), name="box")
+                for task in tasks:
+                    task.cancel()
+        finally:
+            text.close()
+            if self._change is not None:
+                self._change.cancel()
+                self._change = None
 
-    # ------------------------------------------------------------ the buttons
+    async def _announce(self, box: Box) -> None:
+        """Tell that the box is ready as soon as it is: not that there is a network, or a microphone."""
+        await box.panel.lit.wait()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(SOCKET_S):
+                await box.control.listening.wait()
+        if not self._stopping:
+            self._notifications.ready(box.face.words())
+            # Not "ready": that is the box's own word, and it may want a microphone or a key.
+            log.info("up, version %s: %s", __version__, box.face.words(), extra=entry(Kind.READY, VERSION=__version__))
+            await self._worked()
 
-    def edge(self, down: bool, source: str) -> None:
-        """An edge of the button ``source`` now; the control socket and the demo's keyboard come in here."""
-        self.buttons.edge(down, asyncio.get_running_loop().time(), source)
+    async def _worked(self) -> None:
+        """The box is ready: with its configuration it can be used."""
+        try:
+            await asyncio.to_thread(self._last_good.keep, self._loaded)
+        except OSError as error:
+            line = "the last good configuration is not kept: %s: %s"
+            log.error(line, self._last_good.folder, atomic_file.reason(error), extra=entry(Kind.NOT_KEPT))
 
-    def mute(self, wanted: bool, by: str = CONTROL_SOCKET) -> None:
-        """``ctl mute`` and ``ctl unmute``. Raises UnavailableError if the switch keeps the microphone off."""
-        self.buttons.mute(wanted, by)
+    @contextlib.asynccontextmanager
+    async def _recording(self) -> AsyncIterator[None]:
+        """Keep the history, and write it once more at the end."""
+        counter = CauseCounter(self._recorder, _cause, asyncio.get_running_loop())
+        logging.getLogger().addHandler(counter)
+        tasks = [
+            asyncio.create_task(self._recorder.run(), name="history"),
+            asyncio.create_task(self._day_book.run(), name="day"),
+        ]
+        for task in tasks:
+            task.add_done_callback(_say_if_failed)
+        try:
+            yield
+        finally:
+            logging.getLogger().removeHandler(counter)
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
 
-    def on_press(self, at_s: float) -> None:
-        """Somebody pressed."""
-        self.panel.acknowledge()
-        self.turns.press(at_s)
-
-    def on_lifted(self, at_s: float) -> None:
-        """The contact opened."""
-        self.turns.happens(v.Lifted(at_s))
-
-    def on_release(self, at_s: float) -> None:
-        """It was a release."""
-        self.turns.happens(v.Release(at_s))
-
-    def on_mute(self, muted: bool) -> None:
-        """The microphone is closed, not only ignored."""
-        if muted is not self.microphone.is_closed:
-            (self.microphone.close if muted else self.microphone.open)()
-        self._show()
-
-    # ------------------------------------------------------------ what the parts report
-
-    def _next_audio(self) -> bytes | None:
-        return self.turns.next_audio()
-
-    def _audio_sent(self) -> None:
-        self.turns.audio_sent()
-
-    def _note(self, what: Entry) -> None:
-        self.wire_record.note(what)
-        self._also_record(what)
-
-    def _on_link(self, event: LinkEvent) -> None:
-        self.reports.on_link(event)
-        if isinstance(event, Entered):
-            # At a session's beginning, and at its end, for a confirmation may come late.
-            self._habits_file.keep()
-        self._show()
-
-    def _on_microphone(self, event: MicrophoneEvent) -> None:
-        match event:
-            case MicrophoneOpened() | MicrophoneClosed():
-                self.face.microphone_fault = ""
-            case MicrophoneLost(reason):
-                self.face.microphone_fault = reason
-        self.reports.on_microphone(event)
-
-    def _on_speaker(self, event: SpeakerEvent) -> None:
-        match event:
-            case SpeakerOpened():
-                self.face.speaker_fault, self.face.speaker_seen = "", True
-            case SpeakerLost(reason):
-                self.face.speaker_fault = reason
-                # What was being said is not heard to its end: whoever asks again must hear it.
-                self.sounds.hush()
-        self.reports.on_speaker(event)
-        self._show()
-
-    def _on_keys(self) -> None:
-        # A box that has another button, or needs none, can still be talked to.
-        needed = self.hands_free is None and not self.config.panel.button.gpio
-        self.face.no_button = self.keys.missing and needed
-        self._show()
-
-    # ------------------------------------------------------------ what the box shows
-
-    def conditions(self) -> Conditions:
-        """Everything that is so, for the light."""
-        return self.face.conditions()
-
-    def _show(self) -> None:
-        self._changed.set()
-        self.face.show()
-
-    def _publish(self, event: dict[str, Any]) -> None:
-        self.control.publish(event)
-        for listener in self.listeners:
-            listener(event)
-
-    # ------------------------------------------------------------ the control socket
-
-    def status(self) -> dict[str, Any]:
-        """What ``ctl status`` shows: plain values, no secrets, nothing that was said."""
-        return {
-            **self.face.status(),
-            "key_fault": self.keys.trouble or None,
-            "recorded_to": self.wire_record.path or None,
-        }
-
-    def history(self) -> Mapping[str, Any]:
-        """What ``ctl history`` shows: nothing that was said."""
-        return self.recall()
-
-    def quiet(self) -> None:
-        """``ctl stop``: the reply, a clip and the turn end, the daemon does not."""
-        self.sounds.hush()
-        self.turns.happens(v.Stop())
-
-    def retry(self) -> None:
-        """``ctl retry``: one attempt to connect now, whatever the backoff says."""
-        self.link.retry()
-
-    def record(self, wanted: bool) -> None:
-        """``ctl record``: the wire is recorded from now on, or no more. Raises UnavailableError if it cannot be."""
-        self.wire_record.switch(wanted)
-        log.info("the wire is %s", f"recorded to {self.wire_record.path}" if wanted else "no longer recorded")
-
-    def tone(self) -> None:
-        """``doctor`` asks a person whether the speaker is heard. Raises UnavailableError if there is none."""
-        if self.speaker.device is None:
-            raise UnavailableError(f"no speaker: {self.face.speaker_fault or 'it is being opened'}")
-        for sound in Earcon:
-            self.player.earcon(earcon(sound))
-
-    def hang_up(self) -> None:
-        """``doctor`` gives back the session that it had opened; one that a turn needs stays."""
-        if self.machine.state is v.State.READY:
-            self.link.close("asked by the control socket")
+    def around(self) -> Mapping[str, object]:
+        """What every entry in the journal says of the moment."""
+        fields: dict[str, object] = {"BOX_NAME": self._box_name}
+        if self.box is not None:
+            machine = self.box.machine
+            fields |= {"STATE": machine.state.value, "TURN_ID": machine.number or None}
+        return fields
 
 
-def _tones(config: Config) -> dict[v.Sound, npt.NDArray[np.int16]]:
-    """The earcons; none if they are switched off."""
-    return {sound: earcon(Earcon(sound.value)) for sound in v.Sound} if config.panel.earcons else {}
+def _say_if_failed(task: asyncio.Task[None]) -> None:
+    """A box can be talked with that remembers nothing; but that it does not is said."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        line = "the %s is no longer kept: %s: %s"
+        log.error(line, task.get_name(), type(error).__name__, error, exc_info=error, extra=entry(Kind.FAULT_OF_OURS))
+
+
+def _cause(record: logging.LogRecord) -> str | None:
+    """Name of the kind of journal entry that a line is (EVENT); None for a line that is of none."""
+    entry = getattr(record, ATTRIBUTE, None)
+    return None if entry is None else str(entry.kind.name).lower()
+
+
+def changes(old: Any, new: Any, above: str = "") -> list[str]:
+    """Dotted names of the settings that differ. A table with names of a person's own is one setting."""
+    names = []
+    for field in fields(old):
+        before, after = getattr(old, field.name), getattr(new, field.name)
+        if is_dataclass(before):
+            names += changes(before, after, f"{above}{field.name}.")
+        elif before != after:
+            names.append(above + field.name)
+    return names
+
+
+def run(path: str | None, loaded: Loaded, last_good: LastGood, begin: Callable[[Daemon], None]) -> int:
+    """The ``run`` command: until SIGTERM or SIGINT. ``begin`` is given the daemon before anything happens. Returns the
+    exit code."""
+
+    async def main() -> None:
+        daemon = Daemon(path, loaded, last_good, sd_notify.manager())
+        begin(daemon)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, daemon.stop)
+        loop.add_signal_handler(signal.SIGHUP, daemon.reload)
+        await daemon.run()
+
+    with asyncio.Runner(loop_factory=resolver.Loop) as runner:
+        runner.run(main())
+    return 0

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
-from appliance.commands.virtual_card import VirtualCard
-from tests.certificates import self_signed
-from tests.priority import ORDINARY_NICE, UNIT_NICE, as_the_unit, share_of_session
-from tests.witness import Repeating
+from appliance.simulator.virtual_card import VirtualCard
+from tests.support.certificates import self_signed
+from tests.support.priority import ORDINARY_NICE, UNIT_NICE, as_the_unit, share_of_session
+from tests.support.rerun_on_stall import Repeating
 
 # How long an example takes says how busy this machine is; what the code costs is measured by tests/bench.
 settings.register_profile("untimed", deadline=None)
@@ -22,6 +23,17 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(Repeating())
     if not hasattr(config, "workerinput"):
         share_of_session(UNIT_NICE)
+
+
+WAITING = ("box", "whole_box", "soundhost", "simulator", "doctor", "audio")
+"""Folders whose tests mostly wait, for sound or for their own simulated time, the longest first."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What mostly waits begins first, and what only computes fills the processors beside it and at the end."""
+    folders = {name: rank for rank, name in enumerate(WAITING)}
+    root = Path(__file__).parent
+    items.sort(key=lambda item: folders.get(item.path.relative_to(root).parts[0], len(folders)))
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -51,3 +63,14 @@ def virtual_card(_card: VirtualCard, monkeypatch: pytest.MonkeyPatch) -> Iterato
 def certificate(tmp_path: Path) -> Path:
     """A file with a certificate for 127.0.0.1 and its key."""
     return self_signed(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Iterator[None]:
+    """Commands set up logging for a process of their own; here the next test is in the same one."""
+    root, library = logging.getLogger(), logging.getLogger("websockets")
+    handlers, levels = root.handlers[:], (root.level, library.level)
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(levels[0])
+    library.setLevel(levels[1])

@@ -18,8 +18,8 @@ from typing import Final, Literal
 import numpy as np
 import numpy.typing as npt
 
-from appliance.kinds import Kind, entry
-from appliance.sandbox import hint
+from appliance.journal.catalog import Kind, entry
+from appliance.system.sandbox import hint
 
 from .format import WIRE_HZ, frames_from_ms, s_from_frames
 from .recording import BadClipError, find, odd_names, read
@@ -37,7 +37,7 @@ LONGEST_S: Final = 4.0
 PAUSE_MS: Final = 300
 """Between two languages: a full stop."""
 
-FOLDER: Final = os.path.join(os.path.dirname(os.path.dirname(__file__)), "clips")
+FOLDER: Final = os.path.join(os.path.dirname(__file__), "clip_files")
 """Of the texts and of what is shipped."""
 
 _HEADER: Final = struct.Struct(">4sIIIII")

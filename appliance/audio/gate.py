@@ -13,18 +13,19 @@ music or talk.
 
 A tone is no voice. Either nothing changes in it: the spectra of the frames that count are alike (``STEADY``). Or, if
 its pitch wanders (a warble, a siren), it is higher than a voice: it repeats after a shorter period as well as after a
-voice's, and has hardly an overtone. Of the 230 sounds of ``tests/tones.py`` 226 open a gate without this rule; with it,
-in silence and beside a fan, the 9 that slide from 300 to 400 Hz, as a siren may, and 30 in a tiled room whose echo is
-as loud as they. Of 179 utterances none is lost by it, nor of the same ones 1.5 times as high (``make bench-gate``).
+voice's, and has hardly an overtone. Of the 230 sounds of ``tests/support/tones.py`` 226 open a gate without this rule;
+with it, in silence and beside a fan, the 9 that slide from 300 to 400 Hz, as a siren may, and 30 in a tiled room whose
+echo is as loud as they. Of 179 utterances none is lost by it, nor of the same ones 1.5 times as high (``make
+bench-gate``).
 
 Why this and not webrtcvad-wheels, the kept library with wheels for the Pi. Both were measured over the rooms of
-``tests/rooms.py``, webrtcvad in its strictest mode with 12 of 18 frames. Openings that nobody spoke for in five minutes
-(seed 7), this gate / webrtcvad: silence, fan, rain 0 / 0, a fan switched on and off 0 / 8, crockery 0 / 28, music 1 /
-46. Of twelve questions at -26 dBFS heard within a second: 15 dB above fan and rain 12 / 12, above music 12 / 5; 10 dB
-above music 12 / 2; 5 dB above a fan 12 / 2, above rain 12 / 12, above music 11 / 3; as loud as the fan 6 / 1, the music
-0 / 1. webrtcvad takes 0.15 ms of processor time per second of sound, this 0.4 in silence and 0.8 in music (five frames
-at a time; some 3.5 one at a time): an idle daemon takes 1.4 times what it takes in ``auto``, the whole box 1.03 times
-(``make bench``; no Pi was measured). Real people in real rooms were not measured.
+``tests/support/acoustics.py``, webrtcvad in its strictest mode with 12 of 18 frames. Openings that nobody spoke for in
+five minutes (seed 7), this gate / webrtcvad: silence, fan, rain 0 / 0, a fan switched on and off 0 / 8, crockery 0 /
+28, music 1 / 46. Of twelve questions at -26 dBFS heard within a second: 15 dB above fan and rain 12 / 12, above music
+12 / 5; 10 dB above music 12 / 2; 5 dB above a fan 12 / 2, above rain 12 / 12, above music 11 / 3; as loud as the fan 6
+/ 1, the music 0 / 1. webrtcvad takes 0.15 ms of processor time per second of sound, this 0.4 in silence and 0.8 in
+music (five frames at a time; some 3.5 one at a time): an idle daemon takes 1.4 times what it takes in ``auto``, the
+whole box 1.03 times (``make bench``; no Pi was measured). Real people in real rooms were not measured.
 """
 
 from __future__ import annotations

@@ -5,20 +5,23 @@ Thread: the event loop's.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Literal, NoReturn, Protocol
+from typing import Literal, NoReturn
 
 import numpy as np
 import numpy.typing as npt
 
-from . import wire
+from appliance.config.settings import MicrophoneSettings
+from appliance.soundhost import messages
+from appliance.turn.value import Value
+
 from .card_preference import Preference
 from .format import SAMPLE_BYTES, WIRE_HZ, frames_from_ms
-from .host_process import MakesHost, SoundHost
 from .levels import SILENCE_DBFS, audible_dbfs
 from .resample import Resampler, to_mono
 from .ring import Ring
+from .sound_host import MakesHost, SoundHost
 from .speech_level import speech_dbfs
 
 LOOK_FRAMES = frames_from_ms(200)
@@ -27,33 +30,11 @@ LOOK_FRAMES = frames_from_ms(200)
 SMALLEST_HOLE_S = 0.020
 """A difference below one block between where the last one ended and the next one begins is the clock's."""
 
-
-class Settings(Protocol):
-    """Table ``[microphone]`` of the configuration."""
-
-    @property
-    def device(self) -> str:
-        """As in ``devices.choose``."""
-
-    @property
-    def channel(self) -> str | int:
-        """ "mix", or one channel, counted from 1."""
-
-    @property
-    def rate_hz(self) -> int:
-        """0: chosen by the sound host."""
-
-    @property
-    def period_ms(self) -> int:
-        """One block."""
-
-    @property
-    def capture_percent(self) -> int:
-        """The card's own volume; -1: left alone."""
+LOOKED_S = 2.0
+"""Whoever asks how loud it is asks again within this, or does not look any more."""
 
 
-@dataclass(frozen=True, slots=True)
-class MicrophoneOpened:
+class MicrophoneOpened(Value):
     """It hears from now on. The notes are one line each for the journal, mostly empty.
 
     ``note``: there was a choice between several. ``level_note``: the card's own volume could not be set.
@@ -68,15 +49,13 @@ class MicrophoneOpened:
     instead_of: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class MicrophoneLost:
+class MicrophoneGone(Value):
     """There is none now; it is being looked for. ``reason``: for the journal; once for each change of reason."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class MicrophoneHole:
+class MicrophoneHole(Value):
     """``lost_s`` of what was said right before the newest block are missing, however they were lost.
 
     Between MicrophoneLost and MicrophoneOpened everything is: that is not reported as a hole.
@@ -85,12 +64,11 @@ class MicrophoneHole:
     lost_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class MicrophoneClosed:
+class MicrophoneClosed(Value):
     """It was ``close``d. Nothing is wrong, and nothing is looked for until ``open``."""
 
 
-MicrophoneEvent = MicrophoneOpened | MicrophoneLost | MicrophoneHole | MicrophoneClosed
+MicrophoneEvent = MicrophoneOpened | MicrophoneGone | MicrophoneHole | MicrophoneClosed
 
 
 def _nobody() -> None:
@@ -100,30 +78,42 @@ def _nobody() -> None:
 class Microphone:
     """Writes what is heard into ``ring``, mono at ``WIRE_HZ``, with the time at which it was heard.
 
-    ``environment``, ``preference``: as in ``SoundHost``.
+    ``environment``, ``preference``: as in ``SoundHost``. ``idle_pace_ms``: as in ``wire.Pace``, while nobody attends;
+    ``talk_pace_ms``: the same while somebody does. ``idle_kept_s``: so much is kept in the sound host while the pace is
+    HOLD, and nothing gets into the ring.
     """
 
     def __init__(
         self,
-        settings: Settings,
+        settings: MicrophoneSettings,
         ring: Ring,
         on_event: Callable[[MicrophoneEvent], None],
         environment: Mapping[str, str] | None = None,
         preference: Preference | None = None,
         host: MakesHost = SoundHost,
+        idle_pace_ms: int = messages.HOLD,
+        talk_pace_ms: int = messages.AT_ONCE,
+        idle_kept_s: float = 0.0,
     ) -> None:
         channel = settings.channel
         self._channel: int | Literal["mix"] = "mix" if isinstance(channel, str) else channel
         self._ring = ring
         self._on_event = on_event
-        request = wire.Open(
+        request = messages.Open(
             settings.device,
             settings.rate_hz,
             0 if self._channel == "mix" else self._channel,
             settings.period_ms,
             settings.capture_percent,
+            idle_ms=round(1000 * idle_kept_s),
         )
         self._host = host("capture", request, self, environment, preference)
+        self._idle_pace_ms = idle_pace_ms
+        self._talk_pace_ms = talk_pace_ms
+        self._attentive = True
+        self._awaits_end = False
+        self._looked: asyncio.TimerHandle | None = None
+        """The end of somebody's looking at the level; None while nobody does."""
         self._resampler = Resampler(WIRE_HZ, WIRE_HZ)
         self._fetched: list[bytes] = []
         """PCM of blocks that follow each other without a gap and are not yet in the ring."""
@@ -133,8 +123,8 @@ class Microphone:
         self._next_frame = 0
         """Index that the next block of this device has if nothing is lost."""
         self._next_s: float | None = None
-        """When the next block begins if nothing is lost; None before the first after a loss."""
-        self.device: wire.Opened | None = None
+        """When the next block begins if nothing is lost or held back; None before the first after a loss."""
+        self.device: messages.Opened | None = None
         """What is open; None while there is no microphone."""
         self.is_closed = False
         """``close`` was called, and ``open`` was not since."""
@@ -169,13 +159,41 @@ class Microphone:
 
     @property
     def attentive(self) -> bool:
-        """The ring is never more than a block behind, as a person who speaks needs it. Otherwise up to GATHER_S, which
-        saves most of what an idle box costs; set to True, the ring catches up in the next turn of the loop."""
-        return not self._host.gathers
+        """The ring follows as ``talk_pace_ms`` says, as a person who speaks needs it. Otherwise as ``idle_pace_ms``
+        says, which saves most of what an idle box costs; set to True, the ring has what was held a moment later."""
+        return self._attentive
 
     @attentive.setter
     def attentive(self, wanted: bool) -> None:
-        self._host.gathers = not wanted
+        self._attentive = wanted
+        self._keep_pace()
+
+    @property
+    def awaits_end(self) -> bool:
+        """Somebody has stopped speaking, and the last of it is wanted: the ring is never more than a block behind."""
+        return self._awaits_end
+
+    @awaits_end.setter
+    def awaits_end(self, wanted: bool) -> None:
+        self._awaits_end = wanted
+        self._keep_pace()
+
+    def _keep_pace(self) -> None:
+        if not self._attentive and self._looked is None:
+            self._host.pace = self._idle_pace_ms
+        else:
+            self._host.pace = messages.AT_ONCE if self._awaits_end else self._talk_pace_ms
+
+    def look(self) -> None:
+        """Somebody wants to know how loud it is: attended to for LOOKED_S, so that whoever asks again is told anew."""
+        if self._looked is not None:
+            self._looked.cancel()
+        self._looked = asyncio.get_running_loop().call_later(LOOKED_S, self._look_away)
+        self._keep_pace()
+
+    def _look_away(self) -> None:
+        self._looked = None
+        self._keep_pace()
 
     def close(self) -> None:
         """Mute: the capture stream is closed and its process ended, not only ignored. Harmless when repeated."""
@@ -194,11 +212,15 @@ class Microphone:
 
     async def run(self) -> NoReturn:
         """Listen until cancelled."""
-        await self._host.run()
+        try:
+            await self._host.run()
+        finally:
+            if self._looked is not None:
+                self._looked.cancel()
 
     # ------------------------------------------------------------ called by the sound host
 
-    def opened(self, opened: wire.Opened) -> None:
+    def opened(self, opened: messages.Opened) -> None:
         """A device runs from now on."""
         self.device = opened
         self._fetched = []
@@ -213,21 +235,25 @@ class Microphone:
         self.fetched()
         # Who was told that there is none knows that nothing was heard; a hole would end the first turn that follows.
         self.device = self._next_s = None
-        self._on_event(MicrophoneLost(reason))
+        self._on_event(MicrophoneGone(reason))
 
     def changes(self) -> None:
         """It is closed, to be opened on a better card."""
         self.fetched()
         self.device = self._next_s = None
 
-    def received(self, message: wire.Block | wire.Played) -> None:
+    def received(self, message: messages.Block | messages.Played) -> None:
         """One block."""
-        if self.device is None or not isinstance(message, wire.Block):
+        if self.device is None or not isinstance(message, messages.Block):
             return
         hz = self.device.hz
         lost_s = (message.first_frame - self._next_frame) / hz
         if message.first_frame != self._next_frame:
             self.fetched()
+        elif self._next_s is not None and message.first_s - self._next_s >= SMALLEST_HOLE_S:
+            # What lies between was held back for nobody: no loss, but what the filter remembers is of another time.
+            self.fetched()
+            self._resampler.reset()
         if not self._fetched:
             self._fetched_s = message.first_s
         self._fetched.append(message.pcm)

@@ -25,19 +25,20 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from appliance.turn.value import Value
+
 from .format import frames_from_ms, frames_from_s, s_from_frames
 from .levels import fade_in
 from .mixer import Mixer
-from .reply import Reply
+from .reply import ReplyBuffer
 
 FADE_FRAMES = frames_from_ms(5)
-"""Fade at both ends of every stretch of sound, as ruling 19 limits the host's own. It is one period of 200 Hz: shorter
-begins to tick on a loud vowel, longer eats consonants."""
+"""Fade at both ends of every stretch of sound, as decision 19 limits the host's own. It is one period of 200 Hz:
+shorter begins to tick on a loud vowel, longer eats consonants."""
 
 LOW_WATER_PERIODS = 2
 LOW_WATER_FRAMES = frames_from_ms(20)
@@ -45,7 +46,7 @@ LOW_WATER_FRAMES = frames_from_ms(20)
 reaches it in time from a busy loop: 20 ms are two of the host's usual periods."""
 
 REWIND_KEPT_FRAMES = frames_from_s(1)
-"""Held of a reply behind the last sample written. Ruling 22 goes back 200 ms when a host is replaced."""
+"""Held of a reply behind the last sample written. Decision 22 goes back 200 ms when a host is replaced."""
 
 LONGEST_PREBUFFER_FRAMES = frames_from_s(2)
 """From its second gap on each doubles what a reply gathers before it goes on, up to this: a line that is slower than
@@ -56,46 +57,41 @@ REMEMBERED_REPLIES = 64
 """Replies that are over are remembered by id, so that a late delta does not start them again. A turn has one or two."""
 
 
-@dataclass(frozen=True, slots=True)
-class ReplyStarted:
+class ReplyStarted(Value):
     """The first sample of the reply was written to the card."""
 
     response_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class ReplyDrained:
+class ReplyFinished(Value):
     """The reply has ended and its last sample, the ``frames``-th, was written. The player has forgotten it."""
 
     response_id: str
     frames: int
 
 
-@dataclass(frozen=True, slots=True)
-class ReplyTruncated:
+class ReplyTruncated(Value):
     """``reply_buffer_s`` is full: the rest of the reply is dropped. Once per reply."""
 
     response_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class ReplyUnderran:
+class ReplyUnderran(Value):
     """The reply arrives more slowly than it plays: a gap, with faded edges. ``count`` is ``Player.underruns``."""
 
     response_id: str
     count: int
 
 
-PlayerEvent = ReplyStarted | ReplyDrained | ReplyTruncated | ReplyUnderran
+PlayerEvent = ReplyStarted | ReplyFinished | ReplyTruncated | ReplyUnderran
 
 
-@dataclass(frozen=True, slots=True)
-class _Span:
+class _Span(Value):
     """Frames [start, end) of what was taken hold ``reply`` from its ``position`` on."""
 
     start: int
     end: int
-    reply: Reply
+    reply: ReplyBuffer
     position: int
 
 
@@ -118,7 +114,7 @@ class Player:
         self.follow(period_s=0.0)
         self._bound = frames_from_s(reply_buffer_s)
         self._mixer = Mixer(volume)
-        self._replies: dict[str, Reply] = {}
+        self._replies: dict[str, ReplyBuffer] = {}
         self._over: dict[str, int] = {}
         """Frames written of the replies that are over, the longest over first."""
         self._open = False
@@ -127,6 +123,8 @@ class Player:
         self._spans: deque[_Span] = deque()
         self._taken = 0
         self._played = 0
+        self._earcons_end = 0
+        """Frames taken when the last earcon was: one whose end is not played can still be cut."""
         self._events: list[PlayerEvent] = []
         self.underruns = 0
         """Gaps inside replies, since the player was made."""
@@ -149,7 +147,7 @@ class Player:
             return 0
         reply = self._replies.get(response_id)
         if reply is None:
-            reply = self._replies[response_id] = Reply(response_id)
+            reply = self._replies[response_id] = ReplyBuffer(response_id)
         room = 0 if reply.truncated else max(self._bound - self.held_frames, 0)
         if samples.size > room:
             self.dropped_frames += samples.size - room
@@ -236,7 +234,7 @@ class Player:
 
         True if some of one is on its way to the card: then let the host flush and call ``rewind(0)``, as for ``drop``.
         """
-        on_its_way = self._mixer.sounding
+        on_its_way = self._mixer.sounding or self._earcons_end > self._played
         self._mixer.clear()
         return on_its_way
 
@@ -271,11 +269,13 @@ class Player:
 
     def take(self, frames: int) -> npt.NDArray[np.int16]:
         """The next samples for the card: a new array of at most ``frames``, empty if there is nothing to play now."""
-        from_silence = self.silent
+        from_silence, earcons = self.silent, self._mixer.waiting
         voice = self._take_replies(frames)
         # An earcon must not run ahead of a reply that waits amid its sound: the reply's next sample comes right after.
         mixed = self._mixer.mix(voice, voice.size if self._sounding else frames, from_silence)
         self._taken += mixed.size
+        if earcons:
+            self._earcons_end = self._taken
         return mixed
 
     def played(self, frames: int) -> None:
@@ -336,21 +336,21 @@ class Player:
 
     def _restart_count(self) -> None:
         self._spans.clear()
-        self._taken = self._played = 0
+        self._taken = self._played = self._earcons_end = 0
 
     def _remember(self, response_id: str, written: int) -> None:
         self._over[response_id] = written
         while len(self._over) > REMEMBERED_REPLIES:
             del self._over[next(iter(self._over))]
 
-    def _settle(self, reply: Reply) -> None:
+    def _settle(self, reply: ReplyBuffer) -> None:
         """Let go of ``reply`` if it is over."""
         if reply.ended and reply.written == reply.received:
             del self._replies[reply.response_id]
             self._remember(reply.response_id, reply.written_most)
-            self._events.append(ReplyDrained(reply.response_id, reply.received))
+            self._events.append(ReplyFinished(reply.response_id, reply.received))
 
-    def _current(self) -> Reply | None:
+    def _current(self) -> ReplyBuffer | None:
         """The reply whose turn it is: the first that has, or may still get, something to take."""
         for reply in self._replies.values():
             if reply.available or not reply.ended:
@@ -379,7 +379,7 @@ class Player:
             return parts[0]
         return np.concatenate(parts) if parts else np.empty(0, dtype=np.float32)
 
-    def _start(self, reply: Reply) -> bool:
+    def _start(self, reply: ReplyBuffer) -> bool:
         """Begin a stretch of sound if everything allows it."""
         doubled = self._prebuffer << min(max(reply.gaps - 1, 0), 8)
         wanted = max(self._prebuffer, min(doubled, LONGEST_PREBUFFER_FRAMES))
@@ -390,7 +390,7 @@ class Player:
         self._sounding = True
         return True
 
-    def _allowed(self, reply: Reply, room: int, on_its_way: int) -> int:
+    def _allowed(self, reply: ReplyBuffer, room: int, on_its_way: int) -> int:
         """How many frames of a sounding reply may be taken now, at most ``room``; decides where it must fade out."""
         if reply.fade_out_to is None:
             spare = reply.available - FADE_FRAMES
@@ -411,7 +411,7 @@ class Player:
         return min(room, reply.fade_out_to - reply.taken)
 
 
-def _faded(reply: Reply, samples: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def _faded(reply: ReplyBuffer, samples: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """``samples``, the last ones taken from ``reply``, those of them within a fade scaled in place."""
     into = reply.taken - samples.size - reply.fade_in_from
     if into < FADE_FRAMES:

@@ -17,8 +17,8 @@ from typing import IO, Final
 import numpy as np
 import numpy.typing as npt
 
-from appliance.invisible import plain_name
-from appliance.outside import one_line
+from appliance.config.invisible import plain_name
+from appliance.journal.foreign_text import one_line
 
 from .format import WIRE_HZ, frames_from_ms
 from .levels import fade_in, to_int16

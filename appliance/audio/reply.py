@@ -16,7 +16,7 @@ MERGE_FRAMES = 480
 
 
 @dataclass(slots=True)
-class Reply:
+class ReplyBuffer:
     """The audio of one response."""
 
     response_id: str

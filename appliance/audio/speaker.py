@@ -8,18 +8,21 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import NoReturn, Protocol
+from typing import NoReturn
 
 import numpy as np
 
-from . import player, wire
+from appliance.config.settings import SpeakerSettings
+from appliance.soundhost import messages
+from appliance.soundhost.output_queue import FADE_S
+from appliance.turn.value import Value
+
+from . import player
 from .card_preference import Preference
 from .format import WIRE_HZ, frames_from_ms
-from .host_process import MakesHost, SoundHost
-from .output_queue import FADE_S
 from .player import Player
 from .resample import Resampler
+from .sound_host import MakesHost, SoundHost
 
 LEAST_MS = 5
 """Less room than this in the host's queue waits for the next report: a message for each sample would cost more than it
@@ -32,39 +35,15 @@ CREDIT_PERIODS = 3
 """On its way to a card at least, whatever ``queue_ms`` says: one that is being written, one that is next, and one for
 the way of a report and its answer. It counts for cards whose periods are longer than a third of ``queue_ms``."""
 
-USUAL_SILENCE_S = 0.060
-"""From a press until nothing more of a reply leaves the speaker (ruling 19). A card that takes longer is told of."""
+REST_AFTER_S = 10.0
+"""Without a sound, and without a turn, before the device is stopped (decision 19). Writing silence is most of what an
+idle speaker costs; started again it sounds as soon as one that runs, for its buffer is filled in 0.2 ms."""
 
 RESUME_MS = 200
-"""When a host is replaced, a reply goes on this long before the last sample written (ruling 22)."""
+"""When a host is replaced, a reply goes on this long before the last sample written (decision 22)."""
 
 
-class Settings(Protocol):
-    """Table ``[speaker]`` of the configuration, without what belongs to the player."""
-
-    @property
-    def device(self) -> str:
-        """As in ``devices.choose``."""
-
-    @property
-    def rate_hz(self) -> int:
-        """0: chosen by the sound host."""
-
-    @property
-    def period_ms(self) -> int:
-        """One block."""
-
-    @property
-    def queue_ms(self) -> int:
-        """On its way to the card at most: the host's queue, not the device's buffer behind it."""
-
-    @property
-    def mixer_percent(self) -> int:
-        """The card's own volume; -1: left alone."""
-
-
-@dataclass(frozen=True, slots=True)
-class SpeakerOpened:
+class SpeakerOpened(Value):
     """It can be heard from now on. The notes are one line each for the journal, mostly empty.
 
     ``note``: there was a choice between several. ``latency_s``: from the host to the air, as far as ALSA knows: the
@@ -82,15 +61,13 @@ class SpeakerOpened:
     instead_of: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class SpeakerLost:
+class SpeakerLost(Value):
     """There is none now; it is being looked for. ``reason``: for the journal; once for each change of reason."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class ReplyAudible:
+class FirstSampleOut(Value):
     """The first sample of a reply was written at ``written_s`` and leaves the speaker at ``at_s``."""
 
     response_id: str
@@ -98,16 +75,14 @@ class ReplyAudible:
     at_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class ReplyDrained:
+class LastSampleOut(Value):
     """All of a reply that has ended was written; its last sample leaves the speaker at ``at_s``, a moment from now."""
 
     response_id: str
     at_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class Underrun:
+class Underrun(Value):
     """Sound broke off. ``response_id``: a reply that arrives too slowly; None: this machine was too slow.
 
     ``count``: of that kind, since the start.
@@ -117,7 +92,7 @@ class Underrun:
     count: int
 
 
-SpeakerEvent = SpeakerOpened | SpeakerLost | ReplyAudible | ReplyDrained | Underrun | player.ReplyTruncated
+SpeakerEvent = SpeakerOpened | SpeakerLost | FirstSampleOut | LastSampleOut | Underrun | player.ReplyTruncated
 
 
 class Speaker:
@@ -128,7 +103,7 @@ class Speaker:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: SpeakerSettings,
         player: Player,
         on_event: Callable[[SpeakerEvent], None],
         environment: Mapping[str, str] | None = None,
@@ -138,7 +113,9 @@ class Speaker:
         self._queue_ms = settings.queue_ms
         self._player = player
         self._on_event = on_event
-        request = wire.Open(settings.device, settings.rate_hz, 0, settings.period_ms, settings.mixer_percent)
+        rest_ms = 0 if settings.keep_open else round(1000 * REST_AFTER_S)
+        shape = (settings.device, settings.rate_hz, 0, settings.period_ms, settings.mixer_percent)
+        request = messages.Open(*shape, idle_ms=rest_ms)
         self._host = host("playback", request, self, environment, preference)
         self._resampler = Resampler(WIRE_HZ, WIRE_HZ)
         self._tail = False
@@ -158,7 +135,7 @@ class Speaker:
         """As this device's host counts them."""
         self.underruns = 0
         """Times that sound broke off because this machine was too slow, since the start."""
-        self.device: wire.Opened | None = None
+        self.device: messages.Opened | None = None
         """What is open; None while there is no speaker."""
         player.on_change = self._feed
 
@@ -166,6 +143,16 @@ class Speaker:
     def process_id(self) -> int | None:
         """Of the sound host; None while there is none."""
         return self._host.process_id
+
+    @property
+    def attentive(self) -> bool:
+        """The device runs. Otherwise it may be stopped, until something is to be heard or this is set: soon enough is
+        when a turn begins."""
+        return self._host.pace == messages.AT_ONCE
+
+    @attentive.setter
+    def attentive(self, wanted: bool) -> None:
+        self._host.pace = messages.AT_ONCE if wanted else messages.HOLD
 
     @property
     def due_s(self) -> float | None:
@@ -194,7 +181,8 @@ class Speaker:
         return self._queue_end_s + self.latency_s if self._queue_end_s else 0.0
 
     def heard_s(self, response_id: str) -> float:
-        """Seconds of that reply, from its start, that have left the speaker by now; at most 20 ms too few."""
+        """Seconds of that reply, from its start, that have left the speaker by now; at most 100 ms too few, what the
+        host has played since its last report."""
         under_way_s = max(self.latency_s - (time.monotonic() - self._written_at_s), 0.0)
         return max(self._player.written_s(response_id) - under_way_s, 0.0)
 
@@ -221,7 +209,7 @@ class Speaker:
 
     # ------------------------------------------------------------ called by the sound host
 
-    def opened(self, opened: wire.Opened) -> None:
+    def opened(self, opened: messages.Opened) -> None:
         """A device runs from now on."""
         self.device = opened
         self._resampler = Resampler(WIRE_HZ, opened.hz)
@@ -247,9 +235,9 @@ class Speaker:
         self._queue_end_s = min(self._queue_end_s, time.monotonic())
         self.device = None
 
-    def received(self, message: wire.Block | wire.Played) -> None:
+    def received(self, message: messages.Block | messages.Played) -> None:
         """How far the host is."""
-        if self.device is None or not isinstance(message, wire.Played):
+        if self.device is None or not isinstance(message, messages.Played):
             return
         if message.underruns != self._host_underruns:
             self.underruns += message.underruns - self._host_underruns
@@ -292,16 +280,16 @@ class Speaker:
 
     def _delay_note(self) -> str:
         """What the device's period and buffer cost; empty on a usual card."""
-        if self.device is None or self.silence_s <= USUAL_SILENCE_S:
+        if self.device is None or self.silence_s <= messages.SILENCE_S:
             return ""
         period_s = self.device.period_frames / self.device.hz
         shape = f"blocks of {1000 * period_s:.0f} ms and a buffer of {1000 * self.device.buffer_s:.0f} ms"
         late = f"an answer is heard for up to {1000 * self.silence_s:.0f} ms after the press that ends it"
-        return f'"{self.device.name}" has {shape}: {late}, instead of {1000 * USUAL_SILENCE_S:.0f}'
+        return f'"{self.device.name}" has {shape}: {late}, instead of {1000 * messages.SILENCE_S:.0f}'
 
     def _send(self, pcm: bytes, frames: int, hz: int) -> None:
         assert self.device is not None
-        self._host.send(wire.Samples(self._epoch, pcm))
+        self._host.send(messages.Samples(self._epoch, pcm))
         self._sent += frames
         self._marks.append((self._sent, self._player.taken_frames))
         # Into an idle host's next block, or behind what is queued already.
@@ -324,9 +312,9 @@ class Speaker:
         for event in self._player.take_events():
             match event:
                 case player.ReplyStarted(response_id):
-                    self._on_event(ReplyAudible(response_id, written_s, written_s + self.latency_s))
-                case player.ReplyDrained(response_id):
-                    self._on_event(ReplyDrained(response_id, self.audible_until_s))
+                    self._on_event(FirstSampleOut(response_id, written_s, written_s + self.latency_s))
+                case player.ReplyFinished(response_id):
+                    self._on_event(LastSampleOut(response_id, self.audible_until_s))
                 case player.ReplyUnderran(response_id, count):
                     self._on_event(Underrun(response_id, count))
                 case player.ReplyTruncated():
@@ -335,7 +323,7 @@ class Speaker:
     def _cut(self) -> None:
         """Make the host forget its queue."""
         self._epoch += 1
-        self._host.send(wire.Flush(self._epoch))
+        self._host.send(messages.Flush(self._epoch))
         self._restart()
         if self.device is not None:
             block_s = self.device.period_frames / self.device.hz

@@ -51,14 +51,20 @@ class Utterance:
         """Frames of it, from its start, that are handed out or lost."""
         self.lost_frames = 0
         """Frames missing from what was handed out, since ``begin`` or ``rewind``: overwritten before they were read."""
+        self._given = 0
+        """Index behind the last frame handed out since ``rewind``, of this utterance or one before it."""
 
     # ------------------------------------------------------------ what belongs to it
 
     def begin(self, start_s: float) -> None:
-        """The utterance starts at ``start_s``, or where the ring's memory begins if that is later."""
+        """The utterance starts at ``start_s``, or where the ring's memory begins if that is later.
+
+        What was handed out of an utterance before it, and not since a ``rewind``, is part of it and not handed out
+        again: whoever got it has it.
+        """
         self._stretches = [_Stretch(start_s)]
         self._masks = []
-        self.rewind()
+        self._from_the_start()
         self._advance()
 
     def end(self, at_s: float) -> None:
@@ -121,7 +127,7 @@ class Utterance:
         """Answered or given up: forget all of it and let the ring go."""
         self._stretches = []
         self._masks = []
-        self.rewind()
+        self._from_the_start()
         self._ring.hold(None)
 
     # ------------------------------------------------------------ reading it
@@ -139,6 +145,7 @@ class Utterance:
             samples = self._read(stretch, max_frames)
             if samples.size:
                 self._offset += samples.size
+                self._given = stretch.start + self._offset
                 return samples.tobytes()
             if stretch.end is None or self._number + 1 == len(self._stretches):
                 return None
@@ -148,9 +155,8 @@ class Utterance:
 
     def rewind(self) -> None:
         """Nothing counts as handed out any more: ``next`` starts again from the beginning."""
-        self._number = 0
-        self._offset = 0
-        self.lost_frames = 0
+        self._from_the_start()
+        self._given = 0
 
     # ------------------------------------------------------------ looking
 
@@ -187,6 +193,11 @@ class Utterance:
 
     # ------------------------------------------------------------ inside
 
+    def _from_the_start(self) -> None:
+        self._number = 0
+        self._offset = 0
+        self.lost_frames = 0
+
     def _length(self, stretch: _Stretch) -> int:
         """Frames of ``stretch`` that are there."""
         if stretch.start is None:
@@ -214,6 +225,8 @@ class Utterance:
                 return
             previous = self._stretches[-2].end if len(self._stretches) > 1 else None
             last.start = min(max(start, ring.start, previous or 0), ring.end)
+            if previous is None:
+                self._offset = max(self._given - last.start, 0)
         last.gone = max(last.gone, ring.start - last.start)
         ring.hold(last.start + last.gone)
         if last.end_s is not None and (end := ring.index_at(last.end_s)) <= ring.end:

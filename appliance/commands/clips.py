@@ -16,7 +16,7 @@ import subprocess
 import tempfile
 from typing import Final
 
-from appliance import config
+from appliance.config import loader
 from appliance.errors import UnavailableError, UsageError
 
 VOICES: Final = {"ml": "ml+f2", "en": "en-gb+f2"}
@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
     if args.action == "render":
         render(args.into or clips.FOLDER)
         return 0
-    settings = config.load(args.config)
+    settings = loader.load(args.config)
     store = clips.Clips(settings.panel.language, settings.panel.clips_dir)
     names = list(clips.texts())
     if args.name and args.name not in names:
@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-async def play(settings: config.Config, store: object, names: list[str]) -> None:
+async def play(settings: loader.Config, store: object, names: list[str]) -> None:
     """Let the speaker of ``settings`` say them, one after the other. ``store``: an ``audio.clips.Clips``."""
     from appliance.audio.clips import Clips
     from appliance.audio.player import Player

@@ -1,4 +1,4 @@
-"""Watch and drive a running daemon. What it says and hears is documented in edge/control.py.
+"""Watch and drive a running daemon. What it says and hears is documented in control/server.py.
 
 status    what the box is doing now
 watch     every change of it, as it happens, until interrupted
@@ -10,6 +10,7 @@ release   the button goes up
 tap       both at once
 stop      end the reply and the turn
 retry     try to connect now
+identify  light and tones say "this one" for 30 s
 mute      switch the microphone off: nothing can be heard until unmute, or until the daemon starts again
 unmute    and on again, unless the switch on the box keeps it off
 record on, off  the shape of every message of the wire, no word and no audio, is kept in the file that status names as
@@ -22,15 +23,14 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import os
 import re
-import socket
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from appliance import config, config_tables, last_good
-from appliance.commands import recalled
+from appliance.config import loader, settings
+from appliance.control.client import _lines, ask
 from appliance.errors import ConfigurationError, UnavailableError, UsageError
+from appliance.storage import history_text, last_good_config
 
 COMMANDS: Final = (
     "status",
@@ -42,14 +42,12 @@ COMMANDS: Final = (
     "tap",
     "stop",
     "retry",
+    "identify",
     "mute",
     "unmute",
     "volume",
     "record",
 )
-
-ANSWER_TIMEOUT_S: Final = 5.0
-"""A daemon answers within a turn of its loop; one that does not in this time is hung."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -69,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
     request = _request(args)
     if args.what == "history":
         data = _history(args)
-        print("\n".join([recalled.as_json(data)] if args.json else recalled.lines(data)))
+        print("\n".join([history_text.as_json(data)] if args.json else history_text.lines(data)))
         return 0
     path = _socket_path(args)
     if args.what == "idle":
@@ -109,9 +107,9 @@ def _socket_path(args: argparse.Namespace) -> str:
     if args.socket:
         return str(args.socket)
     try:
-        return config.load(args.config).control.socket_path
+        return loader.load(args.config).control.socket_path
     except ConfigurationError:
-        return config_tables.ControlSettings(socket="", captions=False).socket_path
+        return settings.ControlSettings(socket="", captions=False).socket_path
 
 
 def _history(args: argparse.Namespace) -> dict[str, Any]:
@@ -119,7 +117,7 @@ def _history(args: argparse.Namespace) -> dict[str, Any]:
     with contextlib.suppress(UnavailableError):
         history: dict[str, Any] = ask(_socket_path(args), "history")["history"]
         return history
-    return recalled.from_file(last_good.state_folder() or recalled.STATE_FOLDER)
+    return history_text.from_file(last_good_config.state_folder() or history_text.STATE_FOLDER)
 
 
 def _wait_for_idle(path: str) -> None:
@@ -133,67 +131,6 @@ def _wait_for_idle(path: str) -> None:
                 return
 
 
-def ask(path: str, command: str) -> dict[str, Any]:
-    """The running daemon's answer to one command. Raises UnavailableError: none, no permission, or it refuses."""
-    with contextlib.closing(_lines(path, {"command": command}, endless=False)) as lines:
-        answer: dict[str, Any] = json.loads(next(lines))
-    if answer.get("ok") is not True:
-        raise UnavailableError(answer.get("error", "the daemon does not say why"))
-    return answer
-
-
-def _lines(path: str, request: Mapping[str, Any], *, endless: bool) -> Generator[str, None, None]:
-    """The answer's line, and if ``endless`` all that follow. Raises UnavailableError."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(ANSWER_TIMEOUT_S)
-        try:
-            connection.connect(path)
-            connection.sendall(json.dumps(request).encode("ascii") + b"\n")
-            with connection.makefile("r", encoding="ascii", newline="\n") as answers:
-                # A daemon that is killed leaves half a line.
-                first = answers.readline()
-                if first.endswith("\n"):
-                    yield first.rstrip("\n")
-                    if not endless:
-                        return
-                # Nothing may happen for days.
-                connection.settimeout(None)
-                for line in answers:
-                    if line.endswith("\n"):
-                        yield line.rstrip("\n")
-        except OSError as error:
-            raise UnavailableError(_explanation(path, error)) from error
-    raise UnavailableError("the daemon has ended the connection")
-
-
-def _explanation(path: str, error: OSError) -> str:
-    """One line for a person: what is wrong, and what to do."""
-    match error:
-        case FileNotFoundError() | ConnectionRefusedError():
-            return f"no daemon listens on {path}: is it running? (systemctl status voice-appliance)"
-        case PermissionError():
-            group = _group(path)
-            return (
-                f"no permission for {path}: it is for group {group} (sudo usermod -aG {group} $USER, then log in again)"
-            )
-        case TimeoutError():
-            return f"the daemon on {path} does not answer; it may be hung (journalctl -u voice-appliance)"
-    return f"{path}: {error.strerror or error}"
-
-
-def _group(path: str) -> str:
-    """Name of the group that may use the socket; of the folder around it, if that hides it."""
-    import grp
-
-    for place in (path, os.path.dirname(path)):
-        with contextlib.suppress(OSError):
-            number = os.stat(place).st_gid
-            with contextlib.suppress(KeyError):
-                return grp.getgrgid(number).gr_name
-            return str(number)
-    return "voice-appliance"
-
-
 def _readable(message: dict[str, Any]) -> Iterator[str]:
     """The lines that show one message to a person."""
     if "event" in message:
@@ -204,7 +141,9 @@ def _readable(message: dict[str, Any]) -> Iterator[str]:
             # Last and alone on its line: what follows Malayalam on a line stands wherever the terminal puts it.
             yield _value(text)
     elif "status" in message:
-        yield from (f"{key:24}{_value(value)}" for key, value in _flat(message["status"]))
+        rows = list(_flat(message["status"]))
+        width = max(len(key) for key, _ in rows) + 2
+        yield from (f"{key:{width}}{_value(value)}" for key, value in rows)
     else:
         yield "done"
 

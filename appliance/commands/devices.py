@@ -15,12 +15,23 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from appliance import config
-from appliance.audio import wire
-from appliance.audio.devices import MOST_HARDWARE_CHANNELS, NOUN, UNLISTED, Direction, card_of, choose, described
-from appliance.audio.holders import holder_of, in_use
-from appliance.commands import ctl
+from appliance.audio.card_preference import Preference
+from appliance.config import loader
+from appliance.control import client
 from appliance.errors import DeviceNotFoundError, UnavailableError
+from appliance.soundhost import messages
+from appliance.soundhost.card_owners import holder_of, in_use
+from appliance.soundhost.devices import (
+    MOST_HARDWARE_CHANNELS,
+    NOUN,
+    UNLISTED,
+    Direction,
+    Limits,
+    card_of,
+    choose,
+    described,
+)
+from appliance.storage import history_text
 
 log = logging.getLogger(__name__)
 
@@ -35,14 +46,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the lists; 0. Raises ConfigurationError, UnavailableError, and after the lists DeviceNotFoundError."""
-    settings = config.load(args.config)
+    settings = loader.load(args.config)
     status = _status(settings.control.socket_path)
-    found = listing()
+    found, worked = listing(), history_text.cards()
     missing = []
     selectors: dict[Direction, str] = {"capture": settings.microphone.device, "playback": settings.speaker.device}
     for direction, selector in selectors.items():
         noun = NOUN[direction]
-        chosen, fault, note = _meant(selector, direction, found) if status is None else _open(noun, status)
+        if status is None:
+            limits = Preference(direction, best_rank=worked.rank(direction)).limits(0.0)
+            chosen, fault, note = _meant(selector, direction, found, limits)
+        else:
+            chosen, fault, note = _open(noun, status)
         if fault:
             missing.append(fault)
         print(f'{noun}.device = "{selector}"')
@@ -58,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
 def _status(path: str) -> dict[str, Any] | None:
     """What the running daemon shows of itself; None: none runs, or it cannot be asked, which is said then."""
     try:
-        status: dict[str, Any] = ctl.ask(path, "status")["status"]
+        status: dict[str, Any] = client.ask(path, "status")["status"]
     except UnavailableError as error:
         if not isinstance(error.__cause__, FileNotFoundError | ConnectionRefusedError):
             print(f"what the daemon has open is not known: {error}", file=sys.stderr)
@@ -76,23 +91,23 @@ def _open(noun: str, status: Mapping[str, Any]) -> tuple[str, str, str]:
     return "", f"no {noun}: {fault}" if fault else f"no {noun} yet: the daemon is opening it", ""
 
 
-def _meant(selector: str, direction: Direction, found: wire.Listing) -> tuple[str, str, str]:
+def _meant(selector: str, direction: Direction, found: messages.Listing, limits: Limits) -> tuple[str, str, str]:
     """Name of the device that ``selector`` means, why it cannot be had, and a remark; what there is not is empty."""
     try:
-        choice = choose(selector, direction, found.devices, found.cards)
+        choice = choose(selector, direction, found.devices, found.cards, limits)
     except DeviceNotFoundError as error:
         return "", str(error), ""
     name = choice.device.name
     return name, in_use(name, direction, found.cards) if choice.device.number == UNLISTED else "", choice.note
 
 
-def listing() -> wire.Listing:
+def listing() -> messages.Listing:
     """What a sound host sees: the same process, started in the same way, as the daemon's. Raises UnavailableError."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours, theirs:
         descriptor = theirs.fileno()
         host = subprocess.Popen(
-            [sys.executable, "-m", "appliance.audio.host", "capture", str(descriptor)],
+            [sys.executable, "-m", "appliance.soundhost.host", "capture", str(descriptor)],
             pass_fds=[descriptor],
             # ALSA's remarks on its own configuration files, some sixty lines.
             stderr=None if log.isEnabledFor(logging.DEBUG) else subprocess.DEVNULL,
@@ -100,25 +115,25 @@ def listing() -> wire.Listing:
         theirs.close()
         ours.settimeout(LISTING_TIMEOUT_S)
         try:
-            ours.send(wire.LIST)
-            message: wire.FromHost | None = wire.Waiting()
-            while isinstance(message, wire.Waiting):
-                answer = ours.recv(wire.LARGEST_BYTES)
-                message = wire.unpack_from_host(answer) if answer else None
+            ours.send(messages.LIST)
+            message: messages.FromHost | None = messages.Waiting()
+            while isinstance(message, messages.Waiting):
+                answer = ours.recv(messages.LARGEST_BYTES)
+                message = messages.unpack_from_host(answer) if answer else None
         except OSError as error:
             log.debug("no answer from the sound host: %s", error)
             message = None
         finally:
             host.kill()
             host.wait()
-    if isinstance(message, wire.Failed):
+    if isinstance(message, messages.Failed):
         raise UnavailableError(f"no devices: {message.reason}")
-    if not isinstance(message, wire.Listing):
+    if not isinstance(message, messages.Listing):
         raise UnavailableError("the sound host did not say what devices there are (--debug shows what ALSA says)")
     return message
 
 
-def rows(direction: Direction, found: wire.Listing, chosen: str, *, is_open: bool) -> Iterator[str]:
+def rows(direction: Direction, found: messages.Listing, chosen: str, *, is_open: bool) -> Iterator[str]:
     """One line for each device of ``direction``, then the cards that have none at all.
 
     ``chosen``: name of the one to mark; ``is_open``: because the daemon has it open.

@@ -13,9 +13,9 @@ import contextlib
 import errno
 from typing import Any, Final
 
-from appliance import key_names
-from appliance.edge import keys
+from appliance.config import key_names
 from appliance.errors import UnavailableError
+from appliance.panel import usb_button
 
 WORDS: Final = ("up", "down", "repeat")
 """What the values 0, 1 and 2 of a key mean."""
@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """List, and watch; 0. Raises UnavailableError: nothing to list, no evdev, no permission."""
-    known = keys.input_devices(keys.SYSFS, keys.NODES)
+    known = usb_button.input_devices(usb_button.SYSFS, usb_button.NODES)
     for device in known:
         print(f'{device.path}  {device.numbers}  "{device.name}", keys: {len(device.codes)}')
     if args.list:
@@ -53,7 +53,7 @@ class Watch:
     def __init__(self, names: dict[int, str]) -> None:
         """``names``: of the codes."""
         self._names = names
-        self._seen: dict[str, keys.InputDevice] = {}
+        self._seen: dict[str, usb_button.InputDevice] = {}
         """By path, also those that could not be opened: each is tried once."""
         self._down_s: dict[tuple[str, int], float] = {}
         """Path and code of the keys that are down: since when."""
@@ -65,7 +65,7 @@ class Watch:
     async def run(self) -> None:
         """Until cancelled. Raises UnavailableError if there are devices and none may be read."""
         while True:
-            known = {device.path: device for device in keys.input_devices(keys.SYSFS, keys.NODES)}
+            known = {device.path: device for device in usb_button.input_devices(usb_button.SYSFS, usb_button.NODES)}
             self._seen = {path: device for path, device in self._seen.items() if known.get(path) == device}
             new = [device for path, device in known.items() if path not in self._seen]
             refused = [line for device in new if (line := self._open(device))]
@@ -73,16 +73,16 @@ class Watch:
                 raise UnavailableError(refused[0])
             for line in refused:
                 print(line, flush=True)
-            await asyncio.sleep(keys.RETRY_S)
+            await asyncio.sleep(usb_button.RETRY_S)
 
-    def _open(self, found: keys.InputDevice) -> str:
+    def _open(self, found: usb_button.InputDevice) -> str:
         """Begin to read it. Returns why that is not possible, or an empty string."""
         self._seen[found.path] = found
         try:
-            device = keys.opened(found.path)
-            keys.use_monotonic_clock(device.fd)
+            device = usb_button.opened(found.path)
+            usb_button.use_monotonic_clock(device.fd)
         except OSError as error:
-            return keys.refusal(found.path, error)
+            return usb_button.refusal(found.path, error)
         asyncio.get_running_loop().add_reader(device.fd, self._read, found, device)
         try:
             # Only asked: whoever types Ctrl-C on this keyboard has to be heard.
@@ -93,10 +93,10 @@ class Watch:
                 return f'"{found.name}" is taken, and nothing of it is seen here: systemctl stop voice-appliance'
         return ""
 
-    def _read(self, found: keys.InputDevice, device: Any) -> None:
+    def _read(self, found: usb_button.InputDevice, device: Any) -> None:
         try:
             for event in device.read():
-                if event.type == keys.EV_KEY and event.value in (0, 1, 2):
+                if event.type == usb_button.EV_KEY and event.value in (0, 1, 2):
                     self._show(found, event.code, event.value, event.sec + event.usec / 1e6)
         except BlockingIOError:
             return
@@ -107,7 +107,7 @@ class Watch:
             self._seen.pop(found.path, None)
             print(f'"{found.name}" is gone', flush=True)
 
-    def _show(self, found: keys.InputDevice, code: int, value: int, at_s: float) -> None:
+    def _show(self, found: usb_button.InputDevice, code: int, value: int, at_s: float) -> None:
         which = (found.path, code)
         if value == 2 and which in self._repeating:
             return

@@ -15,9 +15,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Final, TextIO
 
-from appliance import config, config_tables
+from appliance.config import loader
+from appliance.config import settings as config_tables
 from appliance.errors import UsageError
-from appliance.turn.lights import Pattern
+from appliance.panel.light import MEANINGS, Pattern
 
 CELL_S: Final = 0.1
 """One character of the drawing: 6 s, the longest fault and its pause, fit into 60."""
@@ -30,28 +31,6 @@ SHADES: Final = {True: " ▁▂▃▄▅▆▇█", False: " .:-=+*%#"}
 
 LAMPS: Final = ("ready", "busy", "fault")
 
-MEANINGS: Final = {
-    Pattern.STARTING: "the box starts",
-    Pattern.READY: "ready: press and speak",
-    Pattern.READY_DARK: "ready, where panel.idle_glow is off",
-    Pattern.INVITE: "speak now, no press needed",
-    Pattern.LISTENING: "the microphone is open: speak",
-    Pattern.LISTENING_ENDING: "still listening, but not for much longer",
-    Pattern.WAIT: "wait: the answer is coming",
-    Pattern.RETRYING: "wait: the connection is tried again",
-    Pattern.SPEAKING: "the answer sounds; a press stops it",
-    Pattern.RESTING: "the hour's audio is used up, or a radio talks; over by itself",
-    Pattern.MUTE: "the microphone is switched off",
-    Pattern.FAULT_KEY: "call someone: the key is wrong or missing",
-    Pattern.FAULT_MICROPHONE: "call someone: no microphone",
-    Pattern.FAULT_ACCOUNT: "call someone: no credits, or too many boxes on the account",
-    Pattern.FAULT_SPEAKER: "call someone: no speaker",
-    Pattern.FAULT_CLOCK: "call someone: the clock is wrong",
-    Pattern.FAULT_NETWORK: "call someone: no connection to the service",
-    Pattern.FAULT_SETUP: "call someone: the set-up is wrong",
-    Pattern.STOPPING: "the box stops",
-}
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which, for how long, and whether the LED takes part."""
@@ -63,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Show them; 0. Raises ConfigurationError and UsageError."""
-    settings = config.load(args.config).panel
+    settings = loader.load(args.config).panel
     patterns = list(Pattern)
     if args.patterns:
         known = {pattern.name.lower(): pattern for pattern in Pattern}
@@ -87,7 +66,7 @@ async def walk(
     patterns: Sequence[Pattern], seconds: float, settings: config_tables.PanelSettings, drawing: Drawing
 ) -> None:
     """Show each on the LED of ``settings`` while it is drawn."""
-    from appliance.edge.panel import Panel
+    from appliance.panel.panel import Panel
 
     # Only the light: whatever else is wired may stay with a daemon that runs.
     none = config_tables.ContactSettings(0, "up")

@@ -15,11 +15,11 @@ import logging
 from pathlib import Path
 from typing import Any, Final
 
-from appliance import config
-from appliance.commands.checks import rehearsal, setup
-from appliance.commands.checks.finding import exit_code
-from appliance.edge import names
+from appliance.config import loader
+from appliance.doctor import rehearsal, setup
+from appliance.doctor.finding import exit_code
 from appliance.errors import UsageError
+from appliance.link import resolver as names
 from appliance.realtime.observed import audio_bytes
 from appliance.simulator import voices
 
@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     print(f'asking "{question.gloss}" ...', flush=True)
     shown = Shown()
 
-    settings = config.load(args.config)
+    settings = loader.load(args.config)
 
     async def credential() -> str:
         return await setup.credential(settings.credentials)

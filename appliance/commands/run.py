@@ -7,9 +7,10 @@ import argparse
 import logging
 import sys
 
-from appliance import last_good, logs
-from appliance.config import Config
-from appliance.kinds import Kind, entry
+from appliance.config import loader
+from appliance.journal import formatters
+from appliance.journal.catalog import Kind, entry
+from appliance.storage import last_good_config
 
 log = logging.getLogger(__name__)
 
@@ -20,31 +21,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run until stopped. Raises ConfigurationError."""
-    folder = last_good.state_folder()
-    loaded = last_good.load(args.config, folder)
+    last_good = last_good_config.LastGood(last_good_config.state_folder(), loader.load, loader.merged)
+    loaded = last_good.load(args.config)
     level = "debug" if args.debug else loaded.config.log.level
-    logs.set_up(level)
-    # Last, so that a wrong configuration is said at once and not after a second of imports on a Pi.
-    from appliance import service
-    from appliance.memory import Memory
+    formatters.set_up(level)
+    # Not before, so that a wrong configuration is said at once and not after a second of imports on a Pi.
+    from appliance.audio import child_process
 
-    memory: Memory | None = None
+    child_process.start_early()
+    from appliance import daemon
 
-    def begin(running: service.Service) -> None:
-        nonlocal memory
-        running.memory = memory = Memory(args.config, loaded, folder)
-        if logs.goes_to_journal(sys.stderr):
-            from appliance.edge.journal import JournalHandler
+    def begin(running: daemon.Daemon) -> None:
+        if formatters.goes_to_journal(sys.stderr):
+            from appliance.journal.handler import JournalHandler
 
-            logs.set_up(level, handler=JournalHandler(running.around))
+            formatters.set_up(level, handler=JournalHandler(running.around))
         for problem in loaded.problems:
             log.error("%s", problem, extra=entry(Kind.CONFIGURATION_WRONG))
         if loaded.problems:
             line = "the configuration is wrong: the last one that worked is in force until it is mended"
             log.error("%s", line, extra=entry(Kind.CONFIGURATION_WRONG))
 
-    def read() -> Config:
-        assert memory is not None, "the service begins before it is asked to read"
-        return memory.read()
-
-    return service.run(loaded.config, read, begin)
+    return daemon.run(args.config, loaded, last_good, begin)

@@ -58,10 +58,10 @@ def run(args: argparse.Namespace) -> int:
     from appliance.simulator import scenario_file, script
     from appliance.simulator.replay import Replay
     from appliance.simulator.service import Service
-    from appliance.simulator.settings import ServiceSettings
-    from appliance.simulator.shape import Fields
+    from appliance.simulator.settings import SimulatorSettings
+    from appliance.simulator.shape import FieldSet
 
-    settings = ServiceSettings(
+    settings = SimulatorSettings(
         port=args.port,
         mode=args.mode,
         key=args.key,
@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
         keep_records=False,
         reply_delay_ms=300,
         reading=_reading(args.reading),
-        fields=Fields(args.fields),
+        fields=FieldSet(args.fields),
     )
     scenario = scenario_file.load(args.scenario) if args.scenario else None
 

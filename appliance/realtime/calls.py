@@ -2,7 +2,8 @@
 
 A call may stand in ``response.function_call_arguments.done``, in ``response.output_item.added`` and ``.done``, and in
 ``response.done``; in one of them or in all, with its name here and its arguments there. It is whole when one of the
-last three has named it, and it is passed on once, by its call id; a second time only if what was missing has come.
+last three has named it, when the first of the two has said its arguments, or when its reply is done. It is passed on
+once, by its call id; a second time only if what was missing has come.
 
 Every call gets an answer, or the service waits for ever. So arguments that are missing, of the wrong kind or beyond all
 bounds are passed on as ``UNREADABLE``, and a missing name as "": whoever carries out the call answers both with an
@@ -13,6 +14,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import Final
+
+from appliance.turn.events import ToolCall as ToolCall
 
 from . import events as ev
 
@@ -27,15 +30,6 @@ UNREADABLE: Final = "null"
 """JSON that is no object, and so no arguments."""
 
 
-@dataclass(frozen=True, slots=True)
-class ToolCall:
-    """A tool that the model wants run. ``arguments`` is the service's JSON text, not read."""
-
-    call_id: str
-    name: str
-    arguments: str
-
-
 @dataclass(slots=True)
 class _Parts:
     """What is known of one call so far."""
@@ -45,6 +39,8 @@ class _Parts:
     name: str | None = None
     arguments: str | None = None
     passed_on: ToolCall | None = None
+    begun_only: bool = False
+    """All that is known of its arguments stood where the call began."""
 
 
 class Calls:
@@ -53,14 +49,32 @@ class Calls:
     def __init__(self) -> None:
         self._calls: list[_Parts] = []
 
-    def begun(self, call: ev.FunctionCall) -> None:
-        """The reply begins a call: who is called may be said here alone. Arguments that are "" are still to come."""
-        self._known(replace(call, arguments=call.arguments or None))
+    def begun(self, call: ev.FunctionCall) -> ToolCall | None:
+        """The reply begins a call: who is called may be said here alone. Arguments that are "" are still to come;
+        others may be all that comes, so the call is returned to be passed on, unless what follows says otherwise."""
+        parts = self._known(replace(call, arguments=call.arguments or None))
+        if parts is None or not call.arguments:
+            return None
+        parts.begun_only = parts.passed_on is None
+        return self._pass_on(parts)
 
     def whole(self, call: ev.FunctionCall) -> ToolCall | None:
         """All of a call is said. Returns it if it is to be passed on: new, or better known than before."""
         parts = self._known(call)
-        if parts is None or parts.call_id is None:
+        if parts is None:
+            return None
+        if parts.begun_only and call.arguments:
+            parts.begun_only, parts.arguments, parts.passed_on = False, call.arguments, None
+        return self._pass_on(parts)
+
+    def left(self) -> list[ToolCall]:
+        """The reply is done: calls that were begun, and of which nothing more was said."""
+        made = [self._pass_on(parts) for parts in self._calls if parts.passed_on is None]
+        return [call for call in made if call is not None]
+
+    @staticmethod
+    def _pass_on(parts: _Parts) -> ToolCall | None:
+        if parts.call_id is None:
             return None
         readable = parts.arguments is not None and len(parts.arguments) <= MAX_ARGUMENTS_CHARS
         wanted = ToolCall(parts.call_id, parts.name or "", (parts.arguments or "") if readable else UNREADABLE)

@@ -211,7 +211,12 @@ _SERVER: Final[tuple[_Row[Any], ...]] = (
         lambda f: ev.SessionUpdated(f.mapping_or_empty("session")),
         lambda e: {"session": dict(e.session)},
     ),
-    _Row("input_audio_buffer.speech_started", ev.SpeechStarted, lambda _: ev.SpeechStarted()),
+    _Row(
+        "input_audio_buffer.speech_started",
+        ev.SpeechStarted,
+        lambda f: ev.SpeechStarted(f.identifier_if_any("item_id")),
+        lambda e: {} if e.item_id is None else {"item_id": e.item_id},
+    ),
     _Row("input_audio_buffer.speech_stopped", ev.SpeechStopped, lambda _: ev.SpeechStopped()),
     _Row(
         "conversation.item.input_audio_transcription.completed",

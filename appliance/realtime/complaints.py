@@ -1,4 +1,4 @@
-"""Which of the service's errors say only that we were a moment late (ruling 3). Pure; ``session.py`` has the rules.
+"""Which of the service's errors say only that we were a moment late (decision 3). Pure; ``session.py`` has the rules.
 
 An error names no event of ours, and servers have many words for the same thing. So a code is looked for in either part
 of it, and what answers our cancel is told by the order.

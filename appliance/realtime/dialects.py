@@ -57,7 +57,9 @@ def read(session: Fields) -> tuple[ev.SessionSettings, Dialect]:
         instructions=session.text_or_none("instructions") or "",
         voice=ev.DEFAULT_VOICE if voice is None else voice,
         tools=tuple(
-            ev.Tool(tool.identifier("name"), tool.text_or_none("description") or "", tool.mapping("parameters"))
+            ev.ToolDeclaration(
+                tool.identifier("name"), tool.text_or_none("description") or "", tool.mapping("parameters")
+            )
             for tool in session.list_of_inner("tools")
         ),
         tool_choice="auto" if tool_choice is None else tool_choice,

@@ -11,14 +11,15 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, TypeAlias
 
+from appliance.turn.value import Value
+
 DEFAULT_VOICE = "mal-female"
 """What the service speaks with when nobody says otherwise."""
 
 # ---------------------------------------------------------------- what a session is set to
 
 
-@dataclass(frozen=True, slots=True)
-class Tool:
+class ToolDeclaration(Value):
     """A function that the model may call. ``parameters`` is its JSON Schema: plain dicts, lists, texts and numbers."""
 
     name: str
@@ -36,7 +37,7 @@ class SessionSettings:
 
     instructions: str = ""
     voice: str = DEFAULT_VOICE
-    tools: tuple[Tool, ...] = ()
+    tools: tuple[ToolDeclaration, ...] = ()
     tool_choice: str = "auto"
     turn_detection: Mapping[str, object] | None = None
 
@@ -58,45 +59,38 @@ class Dialect(Enum):
 # ---------------------------------------------------------------- what a client sends
 
 
-@dataclass(frozen=True, slots=True)
-class SessionUpdate:
+class SessionUpdate(Value):
     """The settings: the first message of a session; once, unless the service has refused it."""
 
     settings: SessionSettings
     dialect: Dialect = Dialect.SWARAM
 
 
-@dataclass(frozen=True, slots=True)
-class InputAudioBufferAppend:
+class InputAudioBufferAppend(Value):
     """A piece of the person's voice."""
 
     audio: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class InputAudioBufferCommit:
+class InputAudioBufferCommit(Value):
     """The person has finished. Premium ignores it."""
 
 
-@dataclass(frozen=True, slots=True)
-class InputAudioBufferClear:
+class InputAudioBufferClear(Value):
     """Forget the audio that has not been committed. Premium ignores it."""
 
 
-@dataclass(frozen=True, slots=True)
-class ResponseCreate:
+class ResponseCreate(Value):
     """Reply now. Premium ignores it."""
 
 
-@dataclass(frozen=True, slots=True)
-class ResponseCancel:
+class ResponseCancel(Value):
     """Stop a reply. ``response_id`` None: whichever is in progress."""
 
     response_id: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class FunctionCallOutput:
+class FunctionCallOutput(Value):
     """A tool's result, ``output`` being JSON text. On the wire it is a ``conversation.item.create``."""
 
     call_id: str
@@ -116,40 +110,37 @@ ClientEvent: TypeAlias = (
 # ---------------------------------------------------------------- what a client receives
 
 
-@dataclass(frozen=True, slots=True)
-class SessionCreated:
+class SessionCreated(Value):
     """The service is there, sent on connecting. ``session``: its settings before ours; empty if it says none."""
 
     session: Mapping[str, object]
 
 
-@dataclass(frozen=True, slots=True)
-class SessionUpdated:
+class SessionUpdated(Value):
     """Our settings are in force. ``session``: the effective ones; empty if it says none."""
 
     session: Mapping[str, object]
 
 
-@dataclass(frozen=True, slots=True)
-class SpeechStarted:
-    """The service hears the person begin to speak. On the wire an ``input_audio_buffer`` event."""
+class SpeechStarted(Value):
+    """The service hears the person begin to speak. On the wire an ``input_audio_buffer`` event. ``item_id``: of what
+    is being said; None: not told."""
+
+    item_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SpeechStopped:
+class SpeechStopped(Value):
     """The service hears a pause. On the wire an ``input_audio_buffer`` event."""
 
 
-@dataclass(frozen=True, slots=True)
-class InputTranscriptionCompleted:
+class InputTranscriptionCompleted(Value):
     """What the person said, a whole turn in one event. ``item_id`` None: the service did not say of which item."""
 
     item_id: str | None
     transcript: str
 
 
-@dataclass(frozen=True, slots=True)
-class ConversationItemCreated:
+class ConversationItemCreated(Value):
     """An item was added. ``role`` is None for one that nobody said (a tool's result); ``text`` has its text parts."""
 
     role: str | None
@@ -170,8 +161,7 @@ class FunctionCall:
     item_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class StatusDetails:
+class StatusDetails(Value):
     """Why a reply ended as it did, in the service's words. A part is "" if it was not said."""
 
     type: str = ""
@@ -183,15 +173,13 @@ class StatusDetails:
 NO_DETAILS: Final = StatusDetails()
 
 
-@dataclass(frozen=True, slots=True)
-class ResponseCreated:
+class ResponseCreated(Value):
     """A reply begins."""
 
     response_id: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class OutputAudioDelta:
+class OutputAudioDelta(Value):
     """A piece of a reply's audio; may be of any length, also none. ``item_id`` None: not said."""
 
     response_id: str | None
@@ -199,16 +187,14 @@ class OutputAudioDelta:
     audio: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class OutputTranscriptDelta:
+class OutputTranscriptDelta(Value):
     """A piece of a reply's text."""
 
     response_id: str | None
     delta: str
 
 
-@dataclass(frozen=True, slots=True)
-class FunctionCallArgumentsDone:
+class FunctionCallArgumentsDone(Value):
     """The model wants a tool, and has said with which arguments. The parts are those of ``FunctionCall``."""
 
     response_id: str | None
@@ -218,16 +204,14 @@ class FunctionCallArgumentsDone:
     item_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class OutputItemAdded:
+class OutputItemAdded(Value):
     """A part of a reply begins. ``call`` None: it is no call."""
 
     response_id: str | None
     call: FunctionCall | None
 
 
-@dataclass(frozen=True, slots=True)
-class OutputItemDone:
+class OutputItemDone(Value):
     """A part of a reply is whole. ``call`` None: it is no call."""
 
     response_id: str | None
@@ -245,8 +229,7 @@ class ResponseDone:
     calls: tuple[FunctionCall, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class ErrorEvent:
+class ErrorEvent(Value):
     """Something went wrong; most leave the connection open. A part is "" if the service did not say it."""
 
     type: str
@@ -254,8 +237,7 @@ class ErrorEvent:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class UnknownEvent:
+class UnknownEvent(Value):
     """An event of a newer service."""
 
     type: str

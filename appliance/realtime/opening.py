@@ -11,13 +11,13 @@ The service says                                     The session
                                                      sessions do not wait
 ... and nothing after the question either            is replaced, once: perhaps that one was dead
 ``error``, then ``session.updated``                  is ready: the error was about something else
-``error`` of type ``server_error``                   is left, unless a confirmation follows (``edge/conversation.py``)
+``error`` of type ``server_error``                   is left, unless a confirmation follows (``link/connection.py``)
 ``error``, and nothing for ``REFUSAL_S``             asks once more in the other dialect
 ``error`` again, or "locked", and it stays open      goes on with the settings of ``session.created``, if it has any;
                                                      else it is refused
 ===================================================  ==================================================================
 
-A connection that closes is judged by its close code (ruling 11), whatever was said here.
+A connection that closes is judged by its close code (decision 11), whatever was said here.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from enum import Enum
 from typing import Final, TypeAlias
 
 from appliance.errors import ProtocolError
-from appliance.outside import one_line
+from appliance.journal.foreign_text import one_line
 
 from . import events as ev
 from .events import Dialect
 
 CLOSE_AFTER_ERROR_S: Final = 1.0
-"""How long an ``error`` event waits for the close that explains it (ruling 11)."""
+"""How long an ``error`` event waits for the close that explains it (decision 11)."""
 
 CONFIRM_S: Final = 2.0
 """So long after ``session.created`` a confirmation is not waited for any longer. Both answer what left the box in the
@@ -155,7 +155,7 @@ class Opening:
     def updated(self) -> list[Step]:
         """``session.updated`` has arrived. Also once it is over: the next session knows that it comes."""
         if not self._begun:
-            # It can not be the answer to our settings, and only that answer lets audio go (ruling 12).
+            # It can not be the answer to our settings, and only that answer lets audio go (decision 12).
             return [Remark("session.updated before our session.update; ignored")]
         self._habits.confirms = True
         self._habits.locked = self._habits.doubted = False

@@ -1,6 +1,6 @@
 """Whether the turn has a place for a response that begins. Pure; ``session.py`` has the rules.
 
-A response belongs to the turn once there is evidence that the service heard something of it (ruling 1). A turn may be
+A response belongs to the turn once there is evidence that the service heard something of it (decision 1). A turn may be
 answered in several responses, one after the other: "let me see", and then the answer. But a nudge of ours (``commit``,
 ``response.create``) may cross the service's own turn detection on the line, and then both are answered with the same
 thing. So a further response is a duplicate while a nudge is in flight: until a response that began after the nudge is

@@ -19,24 +19,23 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
+
+from appliance.turn.value import Value
 
 from .fields import LARGE_MESSAGE_CHARS, LARGE_MESSAGE_COMMAS
 
 # ---------------------------------------------------------------- what is recorded
 
 
-@dataclass(frozen=True, slots=True)
-class Connected:
+class Connected(Value):
     """The handshake was answered with ``status``, and a session begins."""
 
     host: str
     status: int
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(Value):
     """An attempt that led to no session. ``what``: a name of ``retry.What``; ``status``: of HTTP, 0 where there was
     none."""
 
@@ -45,16 +44,14 @@ class Attempt:
     status: int
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(Value):
     """As it went over the line."""
 
     way: Literal["<", ">"]
     message: str | bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Closed:
+class Closed(Value):
     """The end. ``by``: whose close frame came first; ``line``: there was none, ``code`` is 1006."""
 
     by: Literal["service", "box", "line"]

@@ -13,7 +13,7 @@ from typing import Final
 from .calls import Calls
 
 CANCEL_DEADLINE_S: Final = 1.0
-"""How long a cancelled response keeps new ones from counting (ruling 1). Longer, and a service that never confirms a
+"""How long a cancelled response keeps new ones from counting (decision 1). Longer, and a service that never confirms a
 cancel would cost an answer; shorter, and a slow network lets the old turn's answer into the new one."""
 
 MAX_RESPONSES: Final = 64
@@ -52,7 +52,7 @@ class Response:
         return not self.done and not self.dropped
 
     def settling(self, now_s: float) -> bool:
-        """Our cancel is under way: the service may still begin responses that it owes to the past (ruling 1)."""
+        """Our cancel is under way: the service may still begin responses that it owes to the past (decision 1)."""
         return not self.done and self.cancelled_s is not None and now_s < self.cancelled_s + CANCEL_DEADLINE_S
 
 
@@ -104,7 +104,7 @@ class Responses:
         return next((known for known in reversed(self._by_id.values()) if known.counts), None)
 
     def settling(self, now_s: float) -> bool:
-        """Some cancel of ours is under way (ruling 1)."""
+        """Some cancel of ours is under way (decision 1)."""
         return any(known.settling(now_s) for known in self._by_id.values())
 
     def drop_all(self, why: str) -> bool:

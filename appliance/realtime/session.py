@@ -10,22 +10,22 @@ comes to:
   piece of a response, begins one; ids may be missing, come late, or be those of an earlier turn (``responses.py``).
 - **What ends a reply**: its ``response.done`` (``completed`` if it says nothing else), another response of the turn, a
   new turn, or the end of the connection.
-- **Which response is the answer** (rulings 1 and 4): one that begins after the service heard something of the turn, or
-  was nudged, or was given the output of a tool. Any other is cancelled once and dropped. A further one of the same turn
-  follows the first, unless a nudge of ours may have asked for it (``place.py``). What begins within a second of our
-  cancel, while that is not confirmed, is of the past.
+- **Which response is the answer** (decisions 1 and 4): one that begins after the service heard something of the turn,
+  or was nudged, or was given the output of a tool. Any other is cancelled once and dropped. A further one of the same
+  turn follows the first, unless a nudge of ours may have asked for it (``place.py``). What begins within a second of
+  our cancel, while that is not confirmed, is of the past.
 - **Late pieces.** What is over stays over. A piece that may be a late one of a reply that was just interrupted begins
   nothing, for a second or until the service says ``speech_stopped``.
-- **Going on speaking** (ruling 2): with ``speech_started`` nothing of the reply so far counts.
-- **Cancelling** (ruling 3): one ``response.cancel`` a reply, none after its ``response.done``. An error in answer to
+- **Going on speaking** (decision 2): with ``speech_started`` nothing of the reply so far counts.
+- **Cancelling** (decision 3): one ``response.cancel`` a reply, none after its ``response.done``. An error in answer to
   it, whatever it is called, says only that we were late (``complaints.py``); so does a second ``response.done``.
-- **Empty commits** (ruling 3): harmless, but one of this turn may say that nobody was heard (``commits.py``).
-- **Tools** (ruling 7): a call is passed on when it is whole, once, wherever it stands (``calls.py``). When it runs is
+- **Empty commits** (decision 3): harmless, but one of this turn may say that nobody was heard (``commits.py``).
+- **Tools** (decision 7): a call is passed on when it is whole, once, wherever it stands (``calls.py``). When it runs is
   for the turn machine to say.
-- **Before settings are in force** nothing but them is sent (ruling 12, ``opening.py``).
+- **Before settings are in force** nothing but them is sent (decision 12, ``opening.py``).
 
 Whatever the service does out of order is one ``Note``, and is otherwise ignored. Nothing here grows without bound.
-"Ruling" is the project's numbered decision that the README's "How it behaves" repeats.
+Decisions by their number: ``appliance/README.md``.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from collections.abc import Sequence
 from typing import Final, Literal, assert_never
 
 from appliance.errors import ProtocolError
-from appliance.outside import one_line
+from appliance.journal.foreign_text import one_line
 
 from . import events as ev
 from .calls import MAX_CALLS
@@ -48,9 +48,9 @@ from .outcomes import CallerText as CallerText
 from .outcomes import Note as Note
 from .outcomes import NothingHeard as NothingHeard
 from .outcomes import Outcome as Outcome
-from .outcomes import ReplyAudio as ReplyAudio
 from .outcomes import ReplyBegan as ReplyBegan
 from .outcomes import ReplyEnded as ReplyEnded
+from .outcomes import ReplySamples as ReplySamples
 from .outcomes import ReplyText as ReplyText
 from .outcomes import Send as Send
 from .outcomes import ServiceSaid as ServiceSaid
@@ -59,6 +59,7 @@ from .outcomes import SpeechEnded as SpeechEnded
 from .outcomes import ToolCalled as ToolCalled
 from .place import Place
 from .responses import CANCEL_DEADLINE_S, Response, Responses
+from .speeches import Speeches
 
 UNFINISHED: Final = frozenset({"cancelled", "failed", "incomplete"})
 """How a reply ends that did not come to its end."""
@@ -93,6 +94,7 @@ class Session:
         self._called: set[tuple[str, str, str]] = set()
         """Id, name and arguments of the calls of this turn that were passed on."""
         self._complaints = Complaints()
+        self._speeches = Speeches()
         self._heard_pause = False
         """``speech_stopped`` has arrived in this turn."""
         self._interrupted_s: float | None = None
@@ -122,6 +124,11 @@ class Session:
         self._outcomes = []
         self._open(self._opening.advance(now_s))
         return self._outcomes
+
+    @property
+    def in_speech(self) -> bool:
+        """The service has heard speech begin, and neither heard it end nor begun to answer."""
+        return self._in_speech
 
     @property
     def on_trust(self) -> bool:
@@ -170,7 +177,7 @@ class Session:
 
     def cancel(self, response_id: str, now_s: float) -> ev.ResponseCancel | None:
         """Nothing of this reply counts from now on. Returns what to send: None if the reply is over, was cancelled
-        before, or never began (ruling 3)."""
+        before, or never began (decision 3)."""
         response = self._responses.find(response_id)
         if response is None or response.done or response.cancelled_s is not None:
             return None
@@ -186,7 +193,7 @@ class Session:
 
     def _require_ready(self) -> None:
         if not self.ready:
-            raise ProtocolError("no settings are in force: only session.update may be sent (ruling 12)")
+            raise ProtocolError("no settings are in force: only session.update may be sent (decision 12)")
 
     def _cancel(self, response: Response, why: str, now_s: float) -> ev.ResponseCancel:
         response.dropped, response.cancelled_s = why, now_s
@@ -196,16 +203,18 @@ class Session:
 
     # ------------------------------------------------------------ turns
 
-    def begin_turn(self) -> None:
+    def begin_turn(self, number: int | None = None) -> None:
         """A new turn: replies of earlier ones no longer count. Whoever calls has cancelled what is in progress.
+        ``number``: greater than that of the turn before; None: the next one.
 
         While the service is in speech it hears what comes next as one utterance with what came before, and answers
-        both: that speech is of this turn too (ruling 1, first sentence).
+        both: that speech is of this turn too (decision 1, first sentence).
         """
         self._responses.drop_all("it answers an earlier turn")
         self._turn_open = True
-        self._turn += 1
+        self._turn = self._turn + 1 if number is None else number
         self._heard_pause = False
+        self._speeches.begin_turn(self._turn, goes_on=self._in_speech)
         self._place.begin_turn(in_speech=self._in_speech)
         self._commits.begin_turn(noticed=self._in_speech)
         self._called.clear()
@@ -233,13 +242,15 @@ class Session:
             case ev.ConversationItemCreated():
                 # It repeats what the transcript says, or what we sent.
                 pass
-            case ev.SpeechStarted():
-                self._speech_began(now_s)
+            case ev.SpeechStarted(item_id):
+                self._speech_began(item_id, now_s)
             case ev.SpeechStopped():
                 self._speech_ended()
-            case ev.InputTranscriptionCompleted(transcript=text):
-                self._commits.noticed()
-                self._outcomes.append(CallerText(text))
+            case ev.InputTranscriptionCompleted(item_id, text):
+                turn = self._speeches.turn_of(item_id)
+                if turn == self._turn:
+                    self._commits.noticed()
+                self._outcomes.append(CallerText(text, turn))
             case ev.ResponseCreated(wire_id):
                 self._announced(wire_id, now_s)
             case ev.OutputAudioDelta(response_id=wire_id, audio=audio):
@@ -251,7 +262,7 @@ class Session:
                 self._called_by(wire_id, ev.FunctionCall(call_id, name, arguments, item_id), now_s)
             case ev.OutputItemAdded(wire_id, call):
                 if call is not None and (reply := self._reply(wire_id, "tool call", now_s)) is not None:
-                    reply.calls.begun(call)
+                    self._pass_on(reply, reply.calls.begun(call))
             case ev.OutputItemDone(wire_id, call):
                 if call is not None:
                     self._called_by(wire_id, call, now_s)
@@ -286,10 +297,11 @@ class Session:
                 case Refused():
                     self._outcomes.append(step)
 
-    def _speech_began(self, now_s: float) -> None:
-        # Ruling 2: what the service has said so far answers half a question, whether or not it cancels it itself. No
+    def _speech_began(self, item_id: str | None, now_s: float) -> None:
+        # Decision 2: what the service has said so far answers half a question, whether or not it cancels it itself. No
         # cancel of ours: the service says speech_started because it has done so.
         self._in_speech = True
+        self._speeches.began(item_id)
         self._commits.noticed()
         if self._responses.drop_all("the person went on speaking"):
             self._interrupted_s = now_s
@@ -337,12 +349,13 @@ class Session:
         self._begin(wire_id, now_s, announced=True)
 
     def _begin(self, wire_id: str | None, now_s: float, *, announced: bool) -> Response | None:
-        """A response begins: the turn's reply, or one to cancel at once (rulings 1 and 4), and then None."""
+        """A response begins: the turn's reply, or one to cancel at once (decisions 1 and 4), and then None."""
         # The service begins to answer, so it takes the speech to be over, also when it forgot to say so.
         self._in_speech = False
         place = self._place
         if place.evidence:
             self._commits.noticed()
+            self._speeches.heard()
         before = self._responses.current()
         why = "it began before our cancel was confirmed" if self._responses.settling(now_s) else place.refusal()
         nudged = place.is_nudged
@@ -405,18 +418,21 @@ class Session:
             reply.sounded = True
             # Also one that goes on after a tool: the answer may be in the response that called it.
             self._place.answered()
-            self._outcomes.append(ReplyAudio(reply.response_id, pcm))
+            self._outcomes.append(ReplySamples(reply.response_id, pcm))
 
     def _called_by(self, wire_id: str | None, call: ev.FunctionCall, now_s: float) -> None:
         reply = self._reply(wire_id, "tool call", now_s)
         if reply is not None:
-            self._pass_on(reply, call)
+            self._called_whole(reply, call)
 
-    def _pass_on(self, reply: Response, said: ev.FunctionCall) -> None:
+    def _called_whole(self, reply: Response, said: ev.FunctionCall) -> None:
         call = reply.calls.whole(said)
+        if call is None and said.call_id is None:
+            self._note("warning", "a tool call without call_id: it cannot be answered unless the id comes later")
+        self._pass_on(reply, call)
+
+    def _pass_on(self, reply: Response, call: ToolCall | None) -> None:
         if call is None:
-            if said.call_id is None:
-                self._note("warning", "a tool call without call_id: it cannot be answered unless the id comes later")
             return
         made = (call.call_id, call.name, call.arguments)
         if made in self._called:
@@ -440,7 +456,9 @@ class Session:
             self._note("debug", "response.done of a response that is over, or of none; ignored")
             return
         if known.counts:
-            for call in event.calls:
+            for said in event.calls:
+                self._called_whole(known, said)
+            for call in known.calls.left():
                 self._pass_on(known, call)
         self._end(known, status, _reason(event.details))
 

@@ -15,7 +15,7 @@ from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class NamedReading:
     """One named reading. ``switches`` are fields of ``readings.Reading``. ``listed_as``: the name, N for a number."""
 
     name: str
@@ -25,8 +25,8 @@ class Entry:
     listed_as: str
 
 
-def _entry(name: str, does: str, who: str, **switches: object) -> Entry:
-    return Entry(name, does, who, MappingProxyType(switches), name)
+def _entry(name: str, does: str, who: str, **switches: object) -> NamedReading:
+    return NamedReading(name, does, who, MappingProxyType(switches), name)
 
 
 _APPS: Final = "swaram-apps, client/src/lib/swaramClient.ts"
@@ -241,7 +241,7 @@ _ENTRIES: Final = (
 _NUMBERED: Final = re.compile(r"never-answers-after-([0-9]{1,2})")
 
 
-def entries() -> tuple[Entry, ...]:
+def entries() -> tuple[NamedReading, ...]:
     """All named readings, in the order of lists and of the help."""
     return _ENTRIES
 
@@ -252,7 +252,7 @@ def names() -> tuple[str, ...]:
     return tuple(entry.name for entry in _ENTRIES)
 
 
-def find(name: str) -> Entry | None:
+def find(name: str) -> NamedReading | None:
     """The reading of that name, with a number for N; None if there is none."""
     if numbered := _NUMBERED.fullmatch(name):
         listed = next(entry for entry in _ENTRIES if entry.name == "never-answers-after-N")

@@ -9,7 +9,7 @@ from typing import Final
 
 from appliance.realtime.events import SessionSettings
 from appliance.simulator.readings import Reading
-from appliance.simulator.scenario import Fault
+from appliance.simulator.scenario import ErrorSaid
 from appliance.simulator.settings import VOICES
 from appliance.simulator.voices import SAMPLE_HZ
 
@@ -22,20 +22,20 @@ def session_of(message: str | bytes) -> Mapping[str, object]:
     return _inner(json.loads(message), "session")
 
 
-def refusal(session: Mapping[str, object], reading: Reading) -> Fault | None:
+def refusal(session: Mapping[str, object], reading: Reading) -> ErrorSaid | None:
     """Why these settings are refused for their dialect."""
     if reading.dialect == "flat":
         return next((_unknown(name) for name in ("type", "audio") if name in session), None)
     if reading.wants_types and session.get("type") != "realtime":
         text = "Missing required parameter: 'session.type'."
-        return Fault("invalid_request_error", "missing_required_parameter", text)
+        return ErrorSaid("invalid_request_error", "missing_required_parameter", text)
     if reading.dialect == "nested":
         return next((_unknown(name) for name in ("voice", "turn_detection") if name in session), None)
     return None
 
 
-def _unknown(name: str) -> Fault:
-    return Fault("invalid_request_error", "unknown_parameter", f"Unknown parameter: 'session.{name}'.")
+def _unknown(name: str) -> ErrorSaid:
+    return ErrorSaid("invalid_request_error", "unknown_parameter", f"Unknown parameter: 'session.{name}'.")
 
 
 def voice(session: Mapping[str, object], settings: SessionSettings, reading: Reading) -> str:

@@ -2,7 +2,7 @@
 
 A ``Reading`` is a set of switches, each with the page's own meaning as its default; ``catalog.py`` has the named ones.
 ``named()`` puts several together. ``plan.py`` (which replies a turn gets), ``shape.py`` (how a message looks),
-``dialects.py`` (which settings are accepted), ``mouth.py`` and ``conversation.py`` carry them out.
+``dialects.py`` (which settings are accepted), ``responder.py`` and ``session.py`` carry them out.
 """
 
 from __future__ import annotations
@@ -190,7 +190,7 @@ def named(names: Iterable[str]) -> Reading:
     return replace(PAGE, names=tuple(names_in_order), **switches)  # type: ignore[arg-type]
 
 
-def contradiction(one: catalog.Entry, other: catalog.Entry) -> str:
+def contradiction(one: catalog.NamedReading, other: catalog.NamedReading) -> str:
     """Why the two cannot occur together; "" if they can."""
     for switch, value in one.switches.items():
         if switch not in _ADDED and other.switches.get(switch, value) != value:
@@ -202,7 +202,7 @@ def contradiction(one: catalog.Entry, other: catalog.Entry) -> str:
     return ""
 
 
-def _any_of(entry: catalog.Entry, settings: Sequence[_Setting]) -> bool:
+def _any_of(entry: catalog.NamedReading, settings: Sequence[_Setting]) -> bool:
     return any(
         entry.switches.get(switch) in values
         for setting in settings

@@ -30,8 +30,8 @@ from websockets.http11 import Request, Response
 
 from appliance.realtime.record import filled
 from appliance.simulator import voices
-from appliance.simulator.ear import Ear
-from appliance.simulator.script import APPEND, AwaitMessage, AwaitSpeech, End, Say, Script, Step
+from appliance.simulator.input_buffer import Ear
+from appliance.simulator.script import APPEND, AwaitMessage, AwaitSpeech, End, SayStep, Script, Step
 from appliance.simulator.service import CLOSE_TIMEOUT_S, MAX_MESSAGE_BYTES
 from appliance.simulator.settings import PATH
 from appliance.simulator.turn_detection import FRAME_BYTES, DetectionSettings
@@ -171,7 +171,7 @@ class _Performance:
     async def _take_step(self, step: Step, due_s: float) -> float:
         """Do it; returns the time from which the next one's gap counts."""
         match step:
-            case Say(gap_s=gap_s):
+            case SayStep(gap_s=gap_s):
                 await _sleep_until(due_s + gap_s)
                 await self._connection.send(self._message(step))
                 return due_s + gap_s
@@ -217,7 +217,7 @@ class _Performance:
                 return False
         return True
 
-    def _message(self, step: Say) -> str | bytes:
+    def _message(self, step: SayStep) -> str | bytes:
         if step.unreadable:
             shape = filled(step.unreadable, self._audio)
             return bytes(len(shape)) if step.unreadable.startswith("binary") else str(shape)

@@ -24,7 +24,7 @@ from appliance.simulator.readings import Reading
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class ErrorSaid:
     """What an ``error`` event says."""
 
     type: str
@@ -32,37 +32,39 @@ class Fault:
     message: str
 
 
-KNOWN_FAULTS: Final[Mapping[int, Fault]] = {
-    4001: Fault("invalid_request_error", "invalid_api_key", "Invalid or missing API key."),
-    4003: Fault("insufficient_quota", "insufficient_credits", "Out of credits. Add credits, then reconnect."),
-    4008: Fault("invalid_request_error", "connection_limit", "Too many concurrent connections for the plan."),
-    1013: Fault("server_error", "server_busy", "The server is busy. Please retry shortly."),
-    1011: Fault("server_error", "internal_error", "The server had an error. Please retry."),
+KNOWN_FAULTS: Final[Mapping[int, ErrorSaid]] = {
+    4001: ErrorSaid("invalid_request_error", "invalid_api_key", "Invalid or missing API key."),
+    4003: ErrorSaid("insufficient_quota", "insufficient_credits", "Out of credits. Add credits, then reconnect."),
+    4008: ErrorSaid("invalid_request_error", "connection_limit", "Too many concurrent connections for the plan."),
+    1013: ErrorSaid("server_error", "server_busy", "The server is busy. Please retry shortly."),
+    1011: ErrorSaid("server_error", "internal_error", "The server had an error. Please retry."),
 }
 """By close code: what the service says just before. The codes of the errors are ours (service.md names none)."""
 
-UNKNOWN_FAULT: Final = Fault("invalid_request_error", "of_a_newer_service", "Something that no client knows.")
+UNKNOWN_FAULT: Final = ErrorSaid("invalid_request_error", "of_a_newer_service", "Something that no client knows.")
 """An ``error`` from which nothing can be concluded."""
 
-LOCKED_FAULT: Final = Fault("invalid_request_error", "session_locked", "Settings are fixed once audio has been sent.")
-COMMIT_EMPTY_FAULT: Final = Fault(
+LOCKED_FAULT: Final = ErrorSaid(
+    "invalid_request_error", "session_locked", "Settings are fixed once audio has been sent."
+)
+COMMIT_EMPTY_FAULT: Final = ErrorSaid(
     "invalid_request_error", "input_audio_buffer_commit_empty", "Nothing to commit: the buffer is (almost) empty."
 )
-CANCEL_FAULT: Final = Fault("invalid_request_error", "response_cancel_not_active", "There is no reply to cancel.")
-CALL_FAULT: Final = Fault("invalid_request_error", "invalid_tool_call_id", "No tool call has this id.")
-COMMIT_REFUSED_FAULT: Final = Fault(
+CANCEL_FAULT: Final = ErrorSaid("invalid_request_error", "response_cancel_not_active", "There is no reply to cancel.")
+CALL_FAULT: Final = ErrorSaid("invalid_request_error", "invalid_tool_call_id", "No tool call has this id.")
+COMMIT_REFUSED_FAULT: Final = ErrorSaid(
     "invalid_request_error", "not_implemented", "input_audio_buffer.commit is not implemented with turn detection."
 )
-SMALL_APPEND_FAULT: Final = Fault("invalid_audio_chunk", "", "The piece of audio is too small.")
-SETTINGS_REFUSED_FAULT: Final = Fault(
+SMALL_APPEND_FAULT: Final = ErrorSaid("invalid_audio_chunk", "", "The piece of audio is too small.")
+SETTINGS_REFUSED_FAULT: Final = ErrorSaid(
     "invalid_request_error", "settings_locked", "The settings of this token are locked."
 )
-CANCEL_REFUSALS: Final[Mapping[str, Fault]] = {
-    "refused": Fault("invalid_request_error", "not_implemented", "response.cancel is not implemented."),
-    "server-error": Fault("server_error", "", "Handling of the 'response.cancel' event is not implemented."),
+CANCEL_REFUSALS: Final[Mapping[str, ErrorSaid]] = {
+    "refused": ErrorSaid("invalid_request_error", "not_implemented", "response.cancel is not implemented."),
+    "server-error": ErrorSaid("server_error", "", "Handling of the 'response.cancel' event is not implemented."),
 }
 """By ``Reading.cancel``: the replies go on."""
-ACTIVE_FAULT: Final = Fault(
+ACTIVE_FAULT: Final = ErrorSaid(
     "invalid_request_error", "conversation_already_has_active_response", "A reply is in progress."
 )
 
@@ -113,7 +115,7 @@ class Fail:
 
 
 @dataclass(frozen=True, slots=True)
-class Send:
+class SendRaw:
     """A message as it is. str: a text message, in which ``$RESPONSE`` is the id of the newest reply; bytes: binary."""
 
     message: str | bytes
@@ -126,7 +128,7 @@ class Speak:
     reply: Reply = field(default_factory=lambda: Reply())
 
 
-Action = Close | Reset | HangUp | Freeze | Silence | Fail | Send | Speak
+Action = Close | Reset | HangUp | Freeze | Silence | Fail | SendRaw | Speak
 
 
 class Moment(Enum):

@@ -49,7 +49,7 @@ _ACTIONS: Final[Mapping[str, type[Any]]] = {
     "freeze": scenario.Freeze,
     "silence": scenario.Silence,
     "fail": scenario.Fail,
-    "send": scenario.Send,
+    "send": scenario.SendRaw,
     "speak": scenario.Speak,
 }
 

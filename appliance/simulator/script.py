@@ -20,7 +20,7 @@ ENDS_TURN: Final = frozenset({"input_audio_buffer.commit", "response.create", "c
 
 
 @dataclass(frozen=True, slots=True)
-class Say:
+class SayStep:
     """``gap_s`` after the step before: a message of that shape. ``unreadable``: the kind of one that was no event."""
 
     gap_s: float
@@ -54,7 +54,7 @@ class End:
     reason_chars: int
 
 
-Step: TypeAlias = Say | AwaitMessage | AwaitSpeech | End
+Step: TypeAlias = SayStep | AwaitMessage | AwaitSpeech | End
 
 PATIENCE_S: Final = 3.0
 """A client that does something else than it did must not keep the service silent for ever; longer than it thinks about
@@ -114,14 +114,14 @@ def script_of(lines: Iterable[Mapping[str, Any]]) -> Script:
     if head.get("type") == "refused":
         return Script(int(head["status"]), ())
     hears = any(line.get("type") == "input_audio_buffer.speech_started" for line in rest)
-    reader = _Reader(says_what_it_hears=hears)
+    reader = _ScriptReader(says_what_it_hears=hears)
     for line in rest:
         reader.take(line)
     return Script(0, tuple(reader.steps))
 
 
 @dataclass(slots=True)
-class _Reader:
+class _ScriptReader:
     """Goes through a session. ``says_what_it_hears``: it has ``speech_started`` events."""
 
     says_what_it_hears: bool
@@ -134,7 +134,7 @@ class _Reader:
     """Audio has come since the last response, and nothing says yet that it is over."""
     _responding: bool = False
     _heard: bool = False
-    """Audio has come since the caller began to speak last."""
+    """Audio has come since the caller last began to speak, or stopped."""
     _in_speech: bool = False
     """By an event that a real beginning has led to; a service may tell the same one again."""
 
@@ -165,7 +165,7 @@ class _Reader:
             gap_s = 0.0
         fields = line.get("fields")
         shape = fields if isinstance(fields, dict) else {}
-        self.steps.append(Say(gap_s, type_, shape, str(line.get("unreadable", ""))))
+        self.steps.append(SayStep(gap_s, type_, shape, str(line.get("unreadable", ""))))
         if type_ == "response.done":
             self._responding = self._committed = False
         elif type_.startswith("response."):
@@ -178,7 +178,7 @@ class _Reader:
             self._committed = self._committed and not self._in_speech
             return AwaitSpeech("began") if self._in_speech else None
         if type_ == "input_audio_buffer.speech_stopped":
-            ends, self._in_speech = self._in_speech, False
+            ends, self._in_speech, self._heard = self._in_speech, False, False
             return AwaitSpeech("stopped") if ends and not self._committed else None
         silent = not self.says_what_it_hears and self._unanswered
         return AwaitSpeech("stopped") if silent and type_.startswith("response.") else None

@@ -27,10 +27,10 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
-from appliance.simulator.conversation import Conversation
 from appliance.simulator.records import ConnectionRecord, ReplyRecord, TurnRecord
 from appliance.simulator.scenario import Close, Connection, Moment, Scenario, Step
-from appliance.simulator.settings import PATH, SIMPLE_MODEL, ServiceSettings
+from appliance.simulator.session import ServiceSession
+from appliance.simulator.settings import PATH, SIMPLE_MODEL, SimulatorSettings
 
 log = logging.getLogger(__name__)
 
@@ -52,12 +52,12 @@ class Service:
 
     def __init__(
         self,
-        settings: ServiceSettings | None = None,
+        settings: SimulatorSettings | None = None,
         scenario: Scenario | None = None,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         """``tls``: a server's context makes it wss."""
-        self.settings = settings or ServiceSettings()
+        self.settings = settings or SimulatorSettings()
         self._scenario = scenario or Scenario()
         self._attempts = 0  # since the scenario was set
         self._tls = tls
@@ -66,7 +66,7 @@ class Service:
         self._stopping = asyncio.Event()
         self._changed = asyncio.Event()
         self._handshakes: dict[ServerConnection, tuple[ConnectionRecord, Connection, str]] = {}
-        self._conversations: set[Conversation] = set()
+        self._conversations: set[ServiceSession] = set()
         self._failures: list[Exception] = []
         self._numbered_connections = 0
         self._numbered_turns = 0
@@ -249,7 +249,7 @@ class Service:
         mode = self.settings.mode or ("simple" if model == SIMPLE_MODEL else "premium")
         log.info("connection %d: open, model %s, %s mode", record.number, model, mode)
         settings = replace(self.settings, mode=mode)
-        conversation = Conversation(connection, plan, settings, model, record, self._next_turn, self._note)
+        conversation = ServiceSession(connection, plan, settings, model, record, self._next_turn, self._note)
         self._conversations.add(conversation)
         self._note()
         try:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from appliance.simulator.readings import PAGE, Reading
-from appliance.simulator.shape import Fields
+from appliance.simulator.shape import FieldSet
 from appliance.simulator.turn_detection import DetectionSettings
 
 PATH: Final = "/v1/realtime"
@@ -18,7 +18,7 @@ VOICES: Final = ("mal-female", "mal-male")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ServiceSettings:
+class SimulatorSettings:
     """``port`` 0: any free one. ``mode`` None: by the model that the client asks for.
 
     ``key``: the only accepted key; None: any. A missing or wrong one, or one that is not in a Bearer header, is refused
@@ -44,4 +44,4 @@ class ServiceSettings:
     detection: DetectionSettings = field(default_factory=DetectionSettings)
     keep_records: bool = True
     reading: Reading = PAGE
-    fields: Fields = Fields.LEAN
+    fields: FieldSet = FieldSet.LEAN

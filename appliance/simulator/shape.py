@@ -1,7 +1,8 @@
 """How a message looks on the wire. Pure: one message as the page has it goes in, those that are sent come out.
 
-``Fields.LEAN`` sends what the page names. ``Fields.OPENAI`` sends every field that OpenAI's own types require: what a
-caller gives as ``more``, with what is the same for all events of a kind. A reading then takes away, renames and moves.
+``FieldSet.LEAN`` sends what the page names. ``FieldSet.OPENAI`` sends every field that OpenAI's own types require: what
+a caller gives as ``more``, with what is the same for all events of a kind. A reading then takes away, renames and
+moves.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ Message = dict[str, Any]
 """JSON, as Python has it."""
 
 
-class Fields(Enum):
+class FieldSet(Enum):
     """How much each event carries."""
 
     LEAN = "lean"
@@ -59,10 +60,10 @@ _SAME_FOR_ALL: Final[Mapping[str, Message]] = {
 }
 
 
-def shaped(message: Message, more: Mapping[str, Any], reading: Reading, fields: Fields) -> list[Message]:
+def shaped(message: Message, more: Mapping[str, Any], reading: Reading, fields: FieldSet) -> list[Message]:
     """What is sent for ``message``. ``more``: its fields that the page does not name; an object replaces the page's."""
     full = {**message, **_SAME_FOR_ALL.get(message["type"], {}), **more}
-    messages = [full if fields is Fields.OPENAI else _lean(message, full, reading)]
+    messages = [full if fields is FieldSet.OPENAI else _lean(message, full, reading)]
     for step in _STEPS:
         messages = [changed for one in messages for changed in step(one, full, reading)]
     return messages
@@ -168,7 +169,8 @@ def _response(message: Message, full: Message, reading: Reading) -> Iterator[Mes
         yield message
         return
     response = dict(message["response"])
-    asks = any(item.get("type") == "function_call" for item in full["response"]["output"])
+    asked = any(item.get("type") == "function_call" for item in full["response"]["output"])
+    asks = asked and reading.tool != "inside"
     if reading.status != "completed" and not asks and (reason := _REASONS.get(response.get("status", ""))):
         response["status_details"] = reason
     if reading.done == "no-status":

@@ -36,11 +36,10 @@ class Allowance:
             self._spent.popleft()
         if not self.limit_s:
             return 0.0
-        over_s = sum(seconds for _, seconds in self._spent) - self.limit_s
-        for began_s, seconds in self._spent:
-            if over_s < 0:
-                break
-            over_s -= seconds
-            if over_s < 0:
+        # From the newest on, as it will be when the older are forgotten: the same sum comes out the same then.
+        kept_s = 0.0
+        for began_s, seconds in reversed(self._spent):
+            kept_s += seconds
+            if kept_s >= self.limit_s:
                 return began_s + HOUR_S - now_s
         return 0.0

@@ -56,13 +56,15 @@ class Heard:
         The service gives no word times, so a reply cut short is cut at the word boundary before the same share of its
         text as of its audio; a reply heard whole is given whole.
         """
-        parts = []
-        for reply in self._replies.values():
-            if reply.heard_s <= 0:
-                continue
-            if reply.heard_s >= reply.received_s:
-                parts.append(reply.text)
-                continue
-            length = int(len(reply.text) * reply.heard_s / reply.received_s)
-            parts.append(reply.text[:length].rpartition(" ")[0])
-        return " ".join(part.strip() for part in parts if part.strip())
+        parts = (self.text_of(response_id).strip() for response_id in self._replies)
+        return " ".join(part for part in parts if part)
+
+    def text_of(self, response_id: str) -> str:
+        """The same of one reply, as it was sent, spaces at its ends included; empty if nothing of it was heard."""
+        reply = self._reply(response_id)
+        if reply.heard_s <= 0:
+            return ""
+        if reply.heard_s >= reply.received_s:
+            return reply.text
+        length = int(len(reply.text) * reply.heard_s / reply.received_s)
+        return reply.text[:length].rpartition(" ")[0]

@@ -2,16 +2,16 @@
 
 How to read it. ``TABLE`` at the end has one entry for every pair of a state and a thing that can happen: a ``Rule``
 (what is done, where it leads) or an ``Ignored`` with the reason. Nothing outside names a next state. The rules are
-functions in ``rules.py`` and ``answers.py``; each returns the next state, and ``to`` in the table lists all states it
-may return.
+functions in ``rules.py`` and ``reply_rules.py``; each returns the next state, and ``to`` in the table lists all states
+it may return.
 
 A turn in one paragraph. A press, or in ``open`` a voice, opens a turn: what the microphone hears is kept
 (``BeginUtterance``) and may leave once it is certain that a person talks (``OpenUplink``). A release, a second tap or
 the service's turn detection ends it. When the last sample has left (``UtteranceSent``) zeros follow, and the service is
-told. A reply may sound when the button is up and ``settle_s`` have passed since the last sample left (ruling 2); until
-then it is held, and a new ``SpeechBegan`` drops it. A lost session moves a turn back to SENDING: the whole utterance is
-sent again in the next session, unless the whole answer is here, something of it was heard, or a tool ran (ruling 8).
-When all of the answer was heard the turn is ENDING for a moment: a service may answer in two parts.
+told. A reply may sound when the button is up and ``settle_s`` have passed since the last sample left (decision 2);
+until then it is held, and a new ``SpeechBegan`` drops it. A lost session moves a turn back to SENDING: the whole
+utterance is sent again in the next session, unless the whole answer is here, something of it was heard, or a tool ran
+(decision 8). When all of the answer was heard the turn is ENDING for a moment: a service may answer in two parts.
 """
 
 from __future__ import annotations
@@ -20,17 +20,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from . import answers, rules
-from . import vocabulary as v
-from .conversation import Conversation
-from .vocabulary import Deadline, State
+from . import effects as turn_effects
+from . import events, reply_rules, rules
+from . import states as v
+from .context import Context
+from .states import Deadline, State
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
     """A row: ``action`` runs; it leads to one of ``to`` (the state itself included where it may stay)."""
 
-    action: Callable[[Conversation, Any, float], State]
+    action: Callable[[Context, Any, float], State]
     to: tuple[State, ...]
 
 
@@ -58,47 +59,52 @@ _NO_REPLY: Final = Ignored("no reply is in progress: another one is first said t
 _HEARD: Final = Ignored("all of the answer was heard; what is said to it now opens another turn")
 _ALREADY_OPEN: Final = Ignored("a press that is down cannot go down; another source's press is not the owner's")
 
-TABLE: Final[Mapping[State, Mapping[type[v.Event] | Deadline, Rule | Ignored]]] = {
+TABLE: Final[Mapping[State, Mapping[type[events.Event] | Deadline, Rule | Ignored]]] = {
     _R: {
-        v.Press: Rule(rules.press_ready, (_R, _L)),
-        v.Release: Ignored("the end of a press that opened nothing, or of a jam"),
-        v.Lifted: Ignored("no deadline runs that a press could reach"),
-        v.GateOpened: Rule(rules.gate_opened, (_R, _L)),
-        v.Stop: Ignored("there is nothing to stop"),
-        v.LinkReady: _FACT,
-        v.LinkLost: _FACT,
-        v.LinkFailed: _FACT,
-        v.MicrophoneReady: _FACT,
-        v.MicrophoneLost: _FACT,
-        **dict.fromkeys((v.UtteranceSent, v.SendingProgress, v.SpeechBegan, v.SpeechEnded, v.NothingHeard), _NO_TURN),
-        **dict.fromkeys((v.ReplyBegan, v.ReplyAudio, v.ToolCalled, v.ReplyEnded, v.ReplyAudible), _NO_TURN),
-        **dict.fromkeys((v.PlaybackProgress, v.ReplyDrained, v.ToolsFinished), _NO_TURN),
+        events.Press: Rule(rules.press_ready, (_R, _L)),
+        events.Release: Ignored("the end of a press that opened nothing, or of a jam"),
+        events.Lifted: Ignored("no deadline runs that a press could reach"),
+        events.GateOpened: Rule(rules.gate_opened, (_R, _L)),
+        events.Stop: Ignored("there is nothing to stop"),
+        events.LinkReady: _FACT,
+        events.LinkLost: _FACT,
+        events.LinkFailed: _FACT,
+        events.MicrophoneReady: _FACT,
+        events.MicrophoneLost: _FACT,
+        **dict.fromkeys(
+            (events.UtteranceSent, events.SendingProgress, events.SpeechBegan, events.SpeechEnded, events.NothingHeard),
+            _NO_TURN,
+        ),
+        **dict.fromkeys(
+            (events.ReplyBegan, events.ReplyAudio, events.ToolCalled, events.ReplyEnded, events.ReplyAudible), _NO_TURN
+        ),
+        **dict.fromkeys((events.PlaybackProgress, events.ReplyDrained, events.ToolsFinished), _NO_TURN),
         **dict.fromkeys(Deadline, _UNARMED),
     },
     _L: {
-        v.Press: Rule(rules.press_listening, (_L, _S)),
-        v.Release: Rule(rules.release_listening, (_L, _S, _W, _P, *_OVER)),
-        v.Lifted: Rule(rules.lifted, (_L,)),
-        v.GateOpened: _TURN_OPEN,
-        v.Stop: Rule(rules.stop, (_R,)),
-        v.UtteranceSent: _SENT_ONCE,
-        v.SendingProgress: Rule(rules.sending_listening, (_L,)),
-        v.LinkReady: Rule(rules.link_ready, (_L,)),
-        v.LinkLost: Rule(rules.link_lost, (_L, _R)),
-        v.LinkFailed: Rule(rules.link_failed, (_R,)),
-        v.SpeechBegan: Rule(rules.speech_began, (_L,)),
-        v.SpeechEnded: Rule(rules.speech_ended_listening, (_L, _W, _P, *_OVER)),
-        v.NothingHeard: _MORE_IS_SAID,
-        v.ReplyBegan: Rule(answers.reply_began, (_L, _W)),
-        v.ReplyAudio: Rule(answers.reply_audio, (_L,)),
-        v.ToolCalled: Rule(answers.tool_called, (_L,)),
-        v.ReplyEnded: Rule(answers.reply_ended, (_L,)),
-        v.ReplyAudible: _NOT_PLAYING,
-        v.PlaybackProgress: _NOT_PLAYING,
-        v.ReplyDrained: _NOT_PLAYING,
-        v.ToolsFinished: Ignored("tools run only after the person has finished (ruling 7)"),
-        v.MicrophoneReady: _FACT,
-        v.MicrophoneLost: Rule(rules.microphone_lost, (_R,)),
+        events.Press: Rule(rules.press_listening, (_L, _S)),
+        events.Release: Rule(rules.release_listening, (_L, _S, _W, _P, *_OVER)),
+        events.Lifted: Rule(rules.lifted, (_L,)),
+        events.GateOpened: _TURN_OPEN,
+        events.Stop: Rule(rules.stop, (_R,)),
+        events.UtteranceSent: _SENT_ONCE,
+        events.SendingProgress: Rule(rules.sending_listening, (_L,)),
+        events.LinkReady: Rule(rules.link_ready, (_L,)),
+        events.LinkLost: Rule(rules.link_lost, (_L, _R)),
+        events.LinkFailed: Rule(rules.link_failed, (_R,)),
+        events.SpeechBegan: Rule(rules.speech_began, (_L,)),
+        events.SpeechEnded: Rule(rules.speech_ended_listening, (_L, _W, _P, *_OVER)),
+        events.NothingHeard: _MORE_IS_SAID,
+        events.ReplyBegan: Rule(reply_rules.reply_began, (_L, _W)),
+        events.ReplyAudio: Rule(reply_rules.reply_audio, (_L,)),
+        events.ToolCalled: Rule(reply_rules.tool_called, (_L,)),
+        events.ReplyEnded: Rule(reply_rules.reply_ended, (_L,)),
+        events.ReplyAudible: _NOT_PLAYING,
+        events.PlaybackProgress: _NOT_PLAYING,
+        events.ReplyDrained: _NOT_PLAYING,
+        events.ToolsFinished: Ignored("tools run only after the person has finished (decision 7)"),
+        events.MicrophoneReady: _FACT,
+        events.MicrophoneLost: Rule(rules.microphone_lost, (_R,)),
         **dict.fromkeys(Deadline, _UNARMED),
         Deadline.UPLINK: Rule(rules.hold_is_real, (_L,)),
         Deadline.HOLD_WARNING: Rule(rules.warn_long_hold, (_L,)),
@@ -107,131 +113,140 @@ TABLE: Final[Mapping[State, Mapping[type[v.Event] | Deadline, Rule | Ignored]]] 
         Deadline.GREETING: Rule(rules.greet, (_L,)),
     },
     _S: {
-        v.Press: Rule(rules.press_pending, (_S,)),
-        v.Release: Rule(rules.release_pending, (_S,)),
-        v.Lifted: Rule(rules.lifted, (_S,)),
-        v.GateOpened: _TURN_OPEN,
-        v.Stop: Rule(rules.stop, (_R,)),
-        v.UtteranceSent: Rule(rules.utterance_sent, (_W, _P, *_OVER)),
-        v.SendingProgress: Rule(rules.sending_goes_on, (_S,)),
-        v.LinkReady: Rule(rules.link_ready, (_S,)),
-        v.LinkLost: Rule(rules.link_lost, (_S, _R)),
-        v.LinkFailed: Rule(rules.link_failed, (_R,)),
-        v.SpeechBegan: Rule(rules.speech_began, (_S,)),
-        v.SpeechEnded: Rule(rules.speech_ended, (_S,)),
-        v.NothingHeard: _MORE_IS_SAID,
-        v.ReplyBegan: Rule(answers.reply_began, (_S,)),
-        v.ReplyAudio: Rule(answers.reply_audio, (_S,)),
-        v.ToolCalled: Rule(answers.tool_called, (_S,)),
-        v.ReplyEnded: Rule(answers.reply_ended, (_S,)),
-        v.ReplyAudible: _NOT_PLAYING,
-        v.PlaybackProgress: _NOT_PLAYING,
-        v.ReplyDrained: _NOT_PLAYING,
-        v.ToolsFinished: Ignored("tools run only after the person has finished (ruling 7)"),
-        v.MicrophoneReady: _FACT,
-        v.MicrophoneLost: Rule(rules.tail_lost, (_S,)),
+        events.Press: Rule(rules.press_pending, (_S,)),
+        events.Release: Rule(rules.release_pending, (_S,)),
+        events.Lifted: Rule(rules.lifted, (_S,)),
+        events.GateOpened: _TURN_OPEN,
+        events.Stop: Rule(rules.stop, (_R,)),
+        events.UtteranceSent: Rule(rules.utterance_sent, (_W, _P, *_OVER)),
+        events.SendingProgress: Rule(rules.sending_goes_on, (_S,)),
+        events.LinkReady: Rule(rules.link_ready, (_S,)),
+        events.LinkLost: Rule(rules.link_lost, (_S, _R)),
+        events.LinkFailed: Rule(rules.link_failed, (_R,)),
+        events.SpeechBegan: Rule(rules.speech_began, (_S,)),
+        events.SpeechEnded: Rule(rules.speech_ended, (_S,)),
+        events.NothingHeard: _MORE_IS_SAID,
+        events.ReplyBegan: Rule(reply_rules.reply_began, (_S,)),
+        events.ReplyAudio: Rule(reply_rules.reply_audio, (_S,)),
+        events.ToolCalled: Rule(reply_rules.tool_called, (_S,)),
+        events.ReplyEnded: Rule(reply_rules.reply_ended, (_S,)),
+        events.ReplyAudible: _NOT_PLAYING,
+        events.PlaybackProgress: _NOT_PLAYING,
+        events.ReplyDrained: _NOT_PLAYING,
+        events.ToolsFinished: Ignored("tools run only after the person has finished (decision 7)"),
+        events.MicrophoneReady: _FACT,
+        events.MicrophoneLost: Rule(rules.tail_lost, (_S,)),
         **dict.fromkeys(Deadline, _UNARMED),
         Deadline.LONG_PRESS: Rule(rules.long_press, (_S, _L)),
         Deadline.STALE: Rule(rules.stale, (_R, _L)),
     },
     _W: {
-        v.Press: Rule(rules.press_pending, (_W,)),
-        v.Release: Rule(rules.release_pending, (_W, _P, *_OVER)),
-        v.Lifted: Rule(rules.lifted, (_W,)),
-        v.GateOpened: _TURN_OPEN,
-        v.Stop: Rule(rules.stop, (_R,)),
-        v.UtteranceSent: _SENT_ONCE,
-        v.SendingProgress: _LEFTOVER,
-        v.LinkReady: Ignored("a new session is always announced by the loss of the old one first"),
-        v.LinkLost: Rule(rules.link_lost, (_S, _R, _W, _P)),
-        v.LinkFailed: Rule(rules.link_failed, (_R, _W, _P)),
-        v.SpeechBegan: Rule(rules.speech_began, (_W, _L)),
-        v.SpeechEnded: Rule(rules.speech_ended, (_W,)),
-        v.NothingHeard: Rule(rules.nothing_heard, (_W, _R, _L)),
-        v.ReplyBegan: Rule(answers.reply_began, (_W,)),
-        v.ReplyAudio: Rule(answers.reply_audio, (_W, _P)),
-        v.ToolCalled: Rule(answers.tool_called, (_W, _P, _R)),
-        v.ReplyEnded: Rule(answers.reply_ended, (_W, _P, *_OVER)),
-        v.ReplyAudible: _NOT_PLAYING,
-        v.PlaybackProgress: _NOT_PLAYING,
-        v.ReplyDrained: _NOT_PLAYING,
-        v.ToolsFinished: Rule(answers.tools_finished, (_W, _P, _R)),
-        v.MicrophoneReady: _FACT,
-        v.MicrophoneLost: Rule(rules.live_lost, (_W,)),
+        events.Press: Rule(rules.press_pending, (_W,)),
+        events.Release: Rule(rules.release_pending, (_W, _P, *_OVER)),
+        events.Lifted: Rule(rules.lifted, (_W,)),
+        events.GateOpened: _TURN_OPEN,
+        events.Stop: Rule(rules.stop, (_R,)),
+        events.UtteranceSent: _SENT_ONCE,
+        events.SendingProgress: _LEFTOVER,
+        events.LinkReady: Ignored("a new session is always announced by the loss of the old one first"),
+        events.LinkLost: Rule(rules.link_lost, (_S, _R, _W, _P)),
+        events.LinkFailed: Rule(rules.link_failed, (_R, _W, _P)),
+        events.SpeechBegan: Rule(rules.speech_began, (_W, _L)),
+        events.SpeechEnded: Rule(rules.speech_ended, (_W,)),
+        events.NothingHeard: Rule(rules.nothing_heard, (_W, _R, _L)),
+        events.ReplyBegan: Rule(reply_rules.reply_began, (_W,)),
+        events.ReplyAudio: Rule(reply_rules.reply_audio, (_W, _P)),
+        events.ToolCalled: Rule(reply_rules.tool_called, (_W, _P, _R)),
+        events.ReplyEnded: Rule(reply_rules.reply_ended, (_W, _P, *_OVER)),
+        events.ReplyAudible: _NOT_PLAYING,
+        events.PlaybackProgress: _NOT_PLAYING,
+        events.ReplyDrained: _NOT_PLAYING,
+        events.ToolsFinished: Rule(reply_rules.tools_finished, (_W, _P, _R)),
+        events.MicrophoneReady: _FACT,
+        events.MicrophoneLost: Rule(rules.live_lost, (_W,)),
         **dict.fromkeys(Deadline, _UNARMED),
         Deadline.LONG_PRESS: Rule(rules.long_press, (_W, _L)),
         Deadline.MAX_HOLD: Rule(rules.live_too_long, (_W,)),
         Deadline.HOLD_WARNING: Ignored("the person has finished; nothing to warn of"),
         Deadline.ANSWER: Rule(rules.no_answer, (_R, _L)),
         Deadline.NUDGE: Rule(rules.nudge, (_W,)),
-        Deadline.SETTLE: Rule(answers.settled, (_W, _P, *_OVER)),
-        Deadline.GATHER: Rule(answers.settled, (_W, _P, _R)),
-        Deadline.TOOL_REPLY: Rule(answers.no_continuation, (_W,)),
+        Deadline.SETTLE: Rule(reply_rules.settled, (_W, _P, *_OVER)),
+        Deadline.GATHER: Rule(reply_rules.settled, (_W, _P, _R)),
+        Deadline.TOOL_REPLY: Rule(reply_rules.no_continuation, (_W,)),
     },
     _P: {
-        v.Press: Rule(rules.press_speaking, (_L, _R, _E)),
-        v.Release: Ignored("the end of a press that was only acknowledged"),
-        v.Lifted: Ignored("no deadline runs that a press could reach"),
-        v.GateOpened: _TURN_OPEN,
-        v.Stop: Rule(rules.stop, (_R,)),
-        v.UtteranceSent: _SENT_ONCE,
-        v.SendingProgress: _LEFTOVER,
-        v.LinkReady: Ignored("the answer that plays belongs to the session before; nothing is replayed once heard"),
-        v.LinkLost: Rule(rules.link_lost_speaking, (_P, _R, _E)),
-        v.LinkFailed: Rule(rules.link_lost_speaking, (_P, _R, _E)),
-        v.SpeechBegan: Rule(rules.speech_began_speaking, (_L, _W)),
-        v.SpeechEnded: Rule(rules.speech_ended, (_P,)),
-        v.NothingHeard: Ignored("an answer plays, so somebody was heard: turn detection was quicker than our commit"),
-        v.ReplyBegan: Rule(answers.reply_began, (_P,)),
-        v.ReplyAudio: Rule(answers.reply_audio, (_P,)),
-        v.ToolCalled: Rule(answers.tool_called, (_P, _W, _R)),
-        v.ReplyEnded: Rule(answers.reply_ended, (_P, _W, *_OVER)),
-        v.ReplyAudible: Rule(answers.audible, (_P,)),
-        v.PlaybackProgress: Rule(answers.progress, (_P,)),
-        v.ReplyDrained: Rule(answers.drained, (_P, _W, *_OVER)),
-        v.ToolsFinished: Rule(answers.tools_finished, (_P, _R)),
-        v.MicrophoneReady: _FACT,
-        v.MicrophoneLost: _KEPT,
+        events.Press: Rule(rules.press_speaking, (_L, _R, _E)),
+        events.Release: Ignored("the end of a press that was only acknowledged"),
+        events.Lifted: Ignored("no deadline runs that a press could reach"),
+        events.GateOpened: _TURN_OPEN,
+        events.Stop: Rule(rules.stop, (_R,)),
+        events.UtteranceSent: _SENT_ONCE,
+        events.SendingProgress: _LEFTOVER,
+        events.LinkReady: Ignored(
+            "the answer that plays belongs to the session before; nothing is replayed once heard"
+        ),
+        events.LinkLost: Rule(rules.link_lost_speaking, (_P, _R, _E)),
+        events.LinkFailed: Rule(rules.link_lost_speaking, (_P, _R, _E)),
+        events.SpeechBegan: Rule(rules.speech_began_speaking, (_L, _W)),
+        events.SpeechEnded: Rule(rules.speech_ended, (_P,)),
+        events.NothingHeard: Ignored(
+            "an answer plays, so somebody was heard: turn detection was quicker than our commit"
+        ),
+        events.ReplyBegan: Rule(reply_rules.reply_began, (_P,)),
+        events.ReplyAudio: Rule(reply_rules.reply_audio, (_P,)),
+        events.ToolCalled: Rule(reply_rules.tool_called, (_P, _W, _R)),
+        events.ReplyEnded: Rule(reply_rules.reply_ended, (_P, _W, *_OVER)),
+        events.ReplyAudible: Rule(reply_rules.audible, (_P,)),
+        events.PlaybackProgress: Rule(reply_rules.progress, (_P,)),
+        events.ReplyDrained: Rule(reply_rules.drained, (_P, _W, *_OVER)),
+        events.ToolsFinished: Rule(reply_rules.tools_finished, (_P, _R)),
+        events.MicrophoneReady: _FACT,
+        events.MicrophoneLost: _KEPT,
         **dict.fromkeys(Deadline, _UNARMED),
-        Deadline.GATHER: Rule(answers.settled, (_P, _R)),
-        Deadline.TOOL_REPLY: Rule(answers.no_continuation, (_P,)),
-        Deadline.PROGRESS: Rule(answers.stalled, (_P, _R)),
+        Deadline.GATHER: Rule(reply_rules.settled, (_P, _R)),
+        Deadline.TOOL_REPLY: Rule(reply_rules.no_continuation, (_P,)),
+        Deadline.PROGRESS: Rule(reply_rules.stalled, (_P, _R)),
     },
     _N: {
-        v.Press: Rule(rules.press_ending, (_R, _L)),
-        v.Release: Ignored("the end of a press that was only acknowledged"),
-        v.Lifted: Ignored("no deadline runs that a press could reach"),
-        v.GateOpened: Rule(rules.gate_opened_ending, (_R, _E, _L)),
-        v.Stop: Rule(rules.stop_ending, (_R,)),
-        v.UtteranceSent: _SENT_ONCE,
-        v.SendingProgress: _LEFTOVER,
-        v.LinkReady: Ignored("a new session is always announced by the loss of the old one first"),
-        v.LinkLost: Rule(answers.answered, (_R, _E)),
-        v.LinkFailed: Rule(rules.stop_ending, (_R,)),
-        **dict.fromkeys((v.SpeechBegan, v.SpeechEnded, v.NothingHeard), _HEARD),
-        v.ReplyBegan: Rule(answers.reply_began, (_W,)),
-        **dict.fromkeys((v.ReplyAudio, v.ToolCalled, v.ReplyEnded), _NO_REPLY),
-        **dict.fromkeys((v.ReplyAudible, v.PlaybackProgress, v.ReplyDrained), _NOT_PLAYING),
-        v.ToolsFinished: Ignored("the outputs of tools were sent before the answer could be over"),
-        v.MicrophoneReady: _FACT,
-        v.MicrophoneLost: _FACT,
+        events.Press: Rule(rules.press_ending, (_R, _L)),
+        events.Release: Ignored("the end of a press that was only acknowledged"),
+        events.Lifted: Ignored("no deadline runs that a press could reach"),
+        events.GateOpened: Rule(rules.gate_opened_ending, (_R, _E, _L)),
+        events.Stop: Rule(rules.stop_ending, (_R,)),
+        events.UtteranceSent: _SENT_ONCE,
+        events.SendingProgress: _LEFTOVER,
+        events.LinkReady: Ignored("a new session is always announced by the loss of the old one first"),
+        events.LinkLost: Rule(reply_rules.answered, (_R, _E)),
+        events.LinkFailed: Rule(rules.stop_ending, (_R,)),
+        **dict.fromkeys((events.SpeechBegan, events.SpeechEnded, events.NothingHeard), _HEARD),
+        events.ReplyBegan: Rule(reply_rules.reply_began, (_W,)),
+        **dict.fromkeys((events.ReplyAudio, events.ToolCalled, events.ReplyEnded), _NO_REPLY),
+        **dict.fromkeys((events.ReplyAudible, events.PlaybackProgress, events.ReplyDrained), _NOT_PLAYING),
+        events.ToolsFinished: Ignored("the outputs of tools were sent before the answer could be over"),
+        events.MicrophoneReady: _FACT,
+        events.MicrophoneLost: _FACT,
         **dict.fromkeys(Deadline, _UNARMED),
-        Deadline.GOES_ON: Rule(answers.answered, (_R, _E)),
+        Deadline.GOES_ON: Rule(reply_rules.answered, (_R, _E)),
     },
     _E: {
-        v.Press: Rule(rules.press_ready, (_L,)),
-        v.Release: Ignored("the end of a press that only silenced the answer"),
-        v.Lifted: Ignored("no deadline runs that a press could reach"),
-        v.GateOpened: Rule(rules.gate_opened, (_L,)),
-        v.Stop: Rule(rules.stand_down, (_R,)),
-        v.LinkReady: _FACT,
-        v.LinkLost: _FACT,
-        v.LinkFailed: Rule(rules.stand_down, (_R,)),
-        v.MicrophoneReady: _FACT,
-        v.MicrophoneLost: Rule(rules.stand_down, (_R,)),
-        **dict.fromkeys((v.UtteranceSent, v.SendingProgress, v.SpeechBegan, v.SpeechEnded, v.NothingHeard), _NO_TURN),
-        **dict.fromkeys((v.ReplyBegan, v.ReplyAudio, v.ToolCalled, v.ReplyEnded, v.ReplyAudible), _NO_TURN),
-        **dict.fromkeys((v.PlaybackProgress, v.ReplyDrained, v.ToolsFinished), _NO_TURN),
+        events.Press: Rule(rules.press_ready, (_L,)),
+        events.Release: Ignored("the end of a press that only silenced the answer"),
+        events.Lifted: Ignored("no deadline runs that a press could reach"),
+        events.GateOpened: Rule(rules.gate_opened, (_L,)),
+        events.Stop: Rule(rules.stand_down, (_R,)),
+        events.LinkReady: _FACT,
+        events.LinkLost: _FACT,
+        events.LinkFailed: Rule(rules.stand_down, (_R,)),
+        events.MicrophoneReady: _FACT,
+        events.MicrophoneLost: Rule(rules.stand_down, (_R,)),
+        **dict.fromkeys(
+            (events.UtteranceSent, events.SendingProgress, events.SpeechBegan, events.SpeechEnded, events.NothingHeard),
+            _NO_TURN,
+        ),
+        **dict.fromkeys(
+            (events.ReplyBegan, events.ReplyAudio, events.ToolCalled, events.ReplyEnded, events.ReplyAudible), _NO_TURN
+        ),
+        **dict.fromkeys((events.PlaybackProgress, events.ReplyDrained, events.ToolsFinished), _NO_TURN),
         **dict.fromkeys(Deadline, _UNARMED),
         Deadline.FOLLOW_UP: Rule(rules.stand_down, (_R,)),
     },
@@ -243,7 +258,7 @@ class Machine:
     """One box's conversation. Single-threaded; feed it events and time, carry out what it returns."""
 
     def __init__(self, settings: v.TurnSettings) -> None:
-        self._conversation = Conversation(settings)
+        self._conversation = Context(settings)
 
     @property
     def state(self) -> State:
@@ -276,18 +291,18 @@ class Machine:
         """When ``advance`` must be called next; None: not before the next event."""
         return min(self._conversation.deadlines.values(), default=None)
 
-    def handle(self, event: v.Event, now_s: float) -> list[v.Effect]:
+    def handle(self, event: events.Event, now_s: float) -> list[turn_effects.Effect]:
         """Apply one event at ``now_s``. Returns the effects, in order.
 
         Deadlines that were due before it expire first. For a press or release "before" means before it happened: a loop
         that was busy must not take a short press for a long one.
         """
-        self._expire(event.at_s if isinstance(event, v.Press | v.Release | v.Lifted) else now_s)
+        self._expire(event.at_s if isinstance(event, events.Press | events.Release | events.Lifted) else now_s)
         _note_facts(self._conversation, event)
         self._apply(type(event), event, now_s)
         return self._take_effects()
 
-    def advance(self, now_s: float) -> list[v.Effect]:
+    def advance(self, now_s: float) -> list[turn_effects.Effect]:
         """Let every deadline due at ``now_s`` expire, earliest first. Returns the effects, in order."""
         self._expire(now_s)
         return self._take_effects()
@@ -302,7 +317,7 @@ class Machine:
             del deadlines[deadline]
             self._apply(deadline, None, due_s)
 
-    def _apply(self, key: type[v.Event] | Deadline, event: v.Event | None, now_s: float) -> None:
+    def _apply(self, key: type[events.Event] | Deadline, event: events.Event | None, now_s: float) -> None:
         row = TABLE[self.state][key]
         if isinstance(row, Ignored):
             return
@@ -310,24 +325,24 @@ class Machine:
         assert following in row.to, f"{self.state} {key} led to {following}, which its row does not list"
         self._conversation.state = following
 
-    def _take_effects(self) -> list[v.Effect]:
+    def _take_effects(self) -> list[turn_effects.Effect]:
         effects, self._conversation.effects = self._conversation.effects, []
         return effects
 
 
-def _note_facts(conversation: Conversation, event: v.Event) -> None:
+def _note_facts(conversation: Context, event: events.Event) -> None:
     """Facts about the world that hold in every state."""
     match event:
-        case v.Press():
+        case events.Press():
             conversation.button_down = True
-        case v.Release():
+        case events.Release():
             conversation.button_down = False
-        case v.LinkReady():
+        case events.LinkReady():
             conversation.link_up = conversation.unused = True
             conversation.new_session()
-        case v.LinkLost() | v.LinkFailed():
+        case events.LinkLost() | events.LinkFailed():
             conversation.link_up = False
-        case v.MicrophoneReady():
+        case events.MicrophoneReady():
             conversation.microphone_ready = True
-        case v.MicrophoneLost():
+        case events.MicrophoneLost():
             conversation.microphone_ready = False

@@ -1,38 +1,37 @@
 """The rules of the turn machine: what is done when something happens, and which state follows.
 
 Each rule takes the conversation, the event (None for a deadline) and the time, and returns the next state.
-``machine.py`` says which rule serves which state. Those of replies and tools stand in ``answers.py``. "Ruling" is the
-project's numbered decision that the README's "How it behaves" repeats.
+``machine.py`` says which rule serves which state. Those of replies and tools stand in ``reply_rules.py``.
+Decisions by their number: ``appliance/README.md``.
 """
 
 from __future__ import annotations
 
-from . import answers
-from . import vocabulary as v
-from .conversation import BROKE_ON_COMMIT_S, MOST_REPLAYS, Conversation
-from .vocabulary import Deadline, Mode, Outcome, Sound, State
+from . import effects, events, reply_rules
+from .context import BROKE_ON_COMMIT_S, MOST_REPLAYS, Context
+from .states import Deadline, Mode, Outcome, Sound, State
 
 # ------------------------------------------------------------ the person
 
 
-def press_ready(c: Conversation, event: v.Press, now_s: float) -> State:
+def press_ready(c: Context, event: events.Press, now_s: float) -> State:
     if not c.microphone_ready:
-        c.do(v.PlayEarcon(Sound.ERROR))
+        c.do(effects.PlayEarcon(Sound.ERROR))
         return State.READY
     return c.open_turn(event.at_s, now_s)
 
 
-def gate_opened(c: Conversation, event: v.GateOpened, now_s: float) -> State:
+def gate_opened(c: Context, event: events.GateOpened, now_s: float) -> State:
     return c.open_turn(event.at_s, now_s, by_voice=True) if c.microphone_ready else c.state
 
 
-def stand_down(c: Conversation, _: v.Event | None, now_s: float) -> State:
+def stand_down(c: Context, _: events.Event | None, now_s: float) -> State:
     """Nobody goes on, or nobody could be heard."""
     c.cancel(Deadline.FOLLOW_UP)
     return State.READY
 
 
-def press_listening(c: Conversation, event: v.Press, now_s: float) -> State:
+def press_listening(c: Context, event: events.Press, now_s: float) -> State:
     turn = c.turn
     if turn.service_ends and event.at_s - turn.pressed_s >= c.settings.second_tap_s:
         state = end_utterance(c, event.at_s, now_s)
@@ -46,11 +45,11 @@ def press_listening(c: Conversation, event: v.Press, now_s: float) -> State:
     return State.LISTENING
 
 
-def release_listening(c: Conversation, event: v.Release, now_s: float) -> State:
+def release_listening(c: Context, event: events.Release, now_s: float) -> State:
     settings, turn = c.settings, c.turn
     held_s = event.at_s - turn.pressed_s
     if settings.mode is Mode.HOLD and not turn.uplink:
-        c.do(v.HintHold())
+        c.do(effects.HintHold())
         return c.close_turn(Outcome.TOO_SHORT)
     if settings.mode is Mode.AUTO and held_s < settings.tap_max_s:
         turn.service_ends = True
@@ -59,11 +58,11 @@ def release_listening(c: Conversation, event: v.Release, now_s: float) -> State:
         return end_utterance(c, event.at_s, now_s)
     if turn.service_spoke and not turn.in_speech:
         # The service ended the turn while the finger was still down.
-        return answers.service_ended(c, now_s)
+        return reply_rules.service_ended(c, now_s)
     return State.LISTENING
 
 
-def end_utterance(c: Conversation, at_s: float, now_s: float) -> State:
+def end_utterance(c: Context, at_s: float, now_s: float) -> State:
     """The person has finished; the tail catches a last syllable spoken while letting go."""
     turn = c.turn
     turn.ended_s = at_s + c.settings.release_tail_s
@@ -71,42 +70,42 @@ def end_utterance(c: Conversation, at_s: float, now_s: float) -> State:
         c.open_uplink()
     c.cancel(Deadline.MAX_HOLD, Deadline.HOLD_WARNING, Deadline.NO_SPEECH, Deadline.GREETING, Deadline.UPLINK)
     c.set(Deadline.STALE, max(turn.ended_s + c.settings.stale_s, now_s))
-    c.do(v.EndUtterance(turn.ended_s))
+    c.do(effects.EndUtterance(turn.ended_s))
     return State.SENDING
 
 
-def press_pending(c: Conversation, event: v.Press, now_s: float) -> State:
+def press_pending(c: Context, event: events.Press, now_s: float) -> State:
     """A press while the answer is awaited only acknowledges, until it has lasted as long as a real hold."""
     c.pending_press_s = event.at_s
     c.set(Deadline.LONG_PRESS, event.at_s + c.settings.tap_max_s)
     return c.state
 
 
-def release_pending(c: Conversation, event: v.Release, now_s: float) -> State:
+def release_pending(c: Context, event: events.Release, now_s: float) -> State:
     c.cancel(Deadline.LONG_PRESS)
-    return answers.proceed(c, now_s)
+    return reply_rules.proceed(c, now_s)
 
 
-def long_press(c: Conversation, _: None, now_s: float) -> State:
+def long_press(c: Context, _: None, now_s: float) -> State:
     turn = c.turn
     if not c.microphone_ready:
         # Nobody would be heard, and what was asked before is complete: it is answered.
-        c.do(v.PlayEarcon(Sound.ERROR))
+        c.do(effects.PlayEarcon(Sound.ERROR))
         return c.state
     pressed_s = c.pending_press_s
     if turn.ended_s is not None and not turn.end_noticed and turn.reply is None and not turn.tool_ran:
-        # Ruling 1: the service still takes it for one utterance, so it is one turn.
+        # Decision 1: the service still takes it for one utterance, so it is one turn.
         turn.pressed_s, turn.service_ends, turn.ended_s, turn.sent_s = pressed_s, False, None, None
         turn.committed_all = False
         c.cancel(Deadline.STALE, Deadline.ANSWER, Deadline.NUDGE)
-        c.do(v.StopSilence(), v.ResumeUtterance(pressed_s))
+        c.do(effects.StopSilence(), effects.ResumeUtterance(pressed_s))
         c.bound_hold(pressed_s)
         return State.LISTENING
-    c.abandon(Outcome.INTERRUPTED)
+    c.abandon(Outcome.INTERRUPTED, next_s=pressed_s)
     return c.open_turn(pressed_s, now_s)
 
 
-def lifted(c: Conversation, event: v.Lifted, now_s: float) -> State:
+def lifted(c: Context, event: events.Lifted, now_s: float) -> State:
     """What only a longer press brings about waits until it is certain that this one has not ended."""
     certain_s = event.at_s + 2 * c.settings.debounce_s
     for deadline in (Deadline.UPLINK, Deadline.LONG_PRESS):
@@ -115,7 +114,7 @@ def lifted(c: Conversation, event: v.Lifted, now_s: float) -> State:
     return c.state
 
 
-def press_speaking(c: Conversation, event: v.Press, now_s: float) -> State:
+def press_speaking(c: Context, event: events.Press, now_s: float) -> State:
     c.close_turn(Outcome.INTERRUPTED)
     if c.settings.mode is Mode.OPEN:
         # Silence is all that is asked of a button there; whoever wants to go on speaks.
@@ -123,84 +122,84 @@ def press_speaking(c: Conversation, event: v.Press, now_s: float) -> State:
     return press_ready(c, event, now_s)
 
 
-def press_ending(c: Conversation, event: v.Press, now_s: float) -> State:
-    answers.answered(c, None, now_s)
+def press_ending(c: Context, event: events.Press, now_s: float) -> State:
+    reply_rules.answered(c, None, now_s)
     return press_ready(c, event, now_s)
 
 
-def gate_opened_ending(c: Conversation, event: v.GateOpened, now_s: float) -> State:
-    c.state = answers.answered(c, None, now_s)
+def gate_opened_ending(c: Context, event: events.GateOpened, now_s: float) -> State:
+    c.state = reply_rules.answered(c, None, now_s)
     return gate_opened(c, event, now_s)
 
 
-def stop_ending(c: Conversation, _: v.Stop | v.LinkFailed, now_s: float) -> State:
+def stop_ending(c: Context, _: events.Stop | events.LinkFailed, now_s: float) -> State:
     return c.close_turn(Outcome.ANSWERED)
 
 
-def stop(c: Conversation, _: v.Stop, now_s: float) -> State:
+def stop(c: Context, _: events.Stop, now_s: float) -> State:
     return c.abandon(Outcome.STOPPED)
 
 
 # ------------------------------------------------------------ deadlines while a person speaks
 
 
-def hold_is_real(c: Conversation, _: None, now_s: float) -> State:
+def hold_is_real(c: Context, _: None, now_s: float) -> State:
     c.open_uplink()
     return State.LISTENING
 
 
-def warn_long_hold(c: Conversation, _: None, now_s: float) -> State:
-    c.do(v.WarnLongHold())
+def warn_long_hold(c: Context, _: None, now_s: float) -> State:
+    c.do(effects.WarnLongHold())
     return State.LISTENING
 
 
-def hold_too_long(c: Conversation, _: None, now_s: float) -> State:
+def hold_too_long(c: Context, _: None, now_s: float) -> State:
     if c.button_down:
         # It counts as up from here on: a stuck button must not keep the answer back.
         c.button_down = False
-        c.do(v.ReportJam())
+        c.do(effects.ReportJam())
     return end_utterance(c, now_s, now_s)
 
 
-def live_too_long(c: Conversation, _: None, now_s: float) -> State:
+def live_too_long(c: Context, _: None, now_s: float) -> State:
     """The service ended the turn but has not answered: what the microphone hears since is not kept for ever."""
-    answers.end_live(c, now_s)
+    silence_for_microphone(c, now_s)
     return State.WAITING
 
 
-def nobody_spoke(c: Conversation, _: None, now_s: float) -> State:
+def nobody_spoke(c: Context, _: None, now_s: float) -> State:
     if c.turn.service_spoke or not c.link_up:
         # Without a session nobody listens for speech; max_hold_s bounds the wait.
         return State.LISTENING
     return c.abandon(Outcome.NO_SPEECH)
 
 
-def greet(c: Conversation, _: None, now_s: float) -> State:
+def greet(c: Context, _: None, now_s: float) -> State:
     """Somebody is there and says nothing. The answer to that is the greeting, a reply like any other."""
     turn = c.turn
     if c.link_up and not turn.service_spoke and not turn.spoken_of_before:
         c.unused = False
         c.set(Deadline.NO_SPEECH, now_s + c.settings.no_speech_s)
-        c.do(v.Nudge())
+        c.do(effects.Nudge())
     return State.LISTENING
 
 
 # ------------------------------------------------------------ the end of an utterance
 
 
-def utterance_sent(c: Conversation, _: v.UtteranceSent, now_s: float) -> State:
+def utterance_sent(c: Context, _: events.UtteranceSent, now_s: float) -> State:
     turn, settings = c.turn, c.settings
     turn.sent_s = now_s
     c.cancel(Deadline.STALE)
     c.set(Deadline.ANSWER, now_s + settings.answer_s)
-    c.do(v.StartSilence(), v.PlayEarcon(Sound.SENT))
+    c.do(effects.StartSilence(), effects.PlayEarcon(Sound.SENT))
     if turn.reply is None:
         tell_the_end(c, now_s)
     c.state = State.WAITING
-    return answers.proceed(c, now_s)
+    return reply_rules.proceed(c, now_s)
 
 
-def sending_listening(c: Conversation, event: v.SendingProgress, now_s: float) -> State:
+def sending_listening(c: Context, event: events.SendingProgress, now_s: float) -> State:
     """On a slow line the service hears everything so much later: it has not missed what it was not sent."""
     if Deadline.NO_SPEECH in c.deadlines:
         late_s = c.turn.pressed_s + c.settings.no_speech_s + event.behind_s
@@ -208,7 +207,7 @@ def sending_listening(c: Conversation, event: v.SendingProgress, now_s: float) -
     return State.LISTENING
 
 
-def sending_goes_on(c: Conversation, _: v.SendingProgress, now_s: float) -> State:
+def sending_goes_on(c: Context, _: events.SendingProgress, now_s: float) -> State:
     """A question that is leaving is not stale, however slowly it leaves, within the time that is kept for it."""
     settings, ended_s = c.settings, c.turn.ended_s
     if ended_s is not None and Deadline.STALE in c.deadlines:
@@ -217,59 +216,61 @@ def sending_goes_on(c: Conversation, _: v.SendingProgress, now_s: float) -> Stat
     return State.SENDING
 
 
-def tell_the_end(c: Conversation, now_s: float) -> None:
+def tell_the_end(c: Context, now_s: float) -> None:
     """All is said, and no reply has begun: have the service notice."""
     turn = c.turn
     if turn.silence_alone:
         return
-    # Ruling 4: at most once a turn, and only if the service is in speech or has said nothing at all.
+    # Decision 4: at most once a turn, and only if the service is in speech or has said nothing at all.
     if not turn.committed and (turn.in_speech or not turn.service_spoke):
         turn.committed = turn.committed_all = turn.commit_unanswered = True
         turn.committed_s = now_s
-        c.do(v.Commit())
+        c.do(effects.Commit())
     c.set(Deadline.NUDGE, now_s + c.settings.nudge_s)
 
 
-def nudge(c: Conversation, _: None, now_s: float) -> State:
+def nudge(c: Context, _: None, now_s: float) -> State:
     turn = c.turn
     if turn.reply is None and not turn.end_noticed:
-        c.do(v.Nudge())
+        c.do(effects.Nudge())
     return State.WAITING
 
 
-def nothing_heard(c: Conversation, _: v.NothingHeard, now_s: float) -> State:
+def nothing_heard(c: Context, _: events.NothingHeard, now_s: float) -> State:
     """Who held the button waits for something, and nothing will come: sorry, now and not when ANSWER is due.
 
     A service that has ever said anything of this turn has heard somebody, whatever its turn detection left for the
-    commit. What was added after the commit it has not judged. And who tapped is not told (ruling 6).
+    commit. What was added after the commit it has not judged. And who tapped waits for nothing: ready, no sorry
+    (decision 6), and the service is not asked to answer nobody.
     """
     turn = c.turn
-    if turn.service_ends or turn.service_spoke or turn.spoken_of_before or not turn.committed_all:
+    if turn.service_spoke or turn.spoken_of_before or not turn.committed_all:
         return State.WAITING
-    return _give_up(c, Outcome.NO_SPEECH, now_s)
+    return _give_up(c, Outcome.NO_SPEECH, now_s, None if turn.service_ends else Sound.SORRY)
 
 
-def stale(c: Conversation, _: None, now_s: float) -> State:
+def stale(c: Context, _: None, now_s: float) -> State:
     return _give_up(c, Outcome.STALE, now_s)
 
 
-def no_answer(c: Conversation, _: None, now_s: float) -> State:
+def no_answer(c: Context, _: None, now_s: float) -> State:
     return _give_up(c, Outcome.NO_ANSWER, now_s)
 
 
-def _give_up(c: Conversation, outcome: Outcome, now_s: float) -> State:
+def _give_up(c: Context, outcome: Outcome, now_s: float, sound: Sound | None = Sound.SORRY) -> State:
     """Say sorry; or, when the person has already begun to press for a new question, take that one."""
     if Deadline.LONG_PRESS not in c.deadlines or not c.microphone_ready:
-        return c.abandon(outcome, Sound.SORRY)
-    c.abandon(outcome)
-    return c.open_turn(c.pending_press_s, now_s)
+        return c.abandon(outcome, sound)
+    pressed_s = c.pending_press_s
+    c.abandon(outcome, next_s=pressed_s)
+    return c.open_turn(pressed_s, now_s)
 
 
 # ------------------------------------------------------------ what the service hears
 
 
-def speech_began(c: Conversation, _: v.SpeechBegan, now_s: float) -> State:
-    """Ruling 2: whatever was held or unplayed is an answer to half a question."""
+def speech_began(c: Context, _: events.SpeechBegan, now_s: float) -> State:
+    """Decision 2: whatever was held or unplayed is an answer to half a question."""
     turn = c.turn
     note_speech(c)
     c.cancel(Deadline.NO_SPEECH, Deadline.GREETING)
@@ -282,10 +283,13 @@ def speech_began(c: Conversation, _: v.SpeechBegan, now_s: float) -> State:
         return State.LISTENING
     if c.state is State.WAITING and reply_taken_back:
         await_the_answer_again(c, now_s)
+    elif c.state is State.WAITING and not turn.committed:
+        # It hears late what is over: silence follows already, and a service that needs a word has had none.
+        tell_the_end(c, now_s)
     return c.state
 
 
-def note_speech(c: Conversation) -> None:
+def note_speech(c: Context) -> None:
     turn = c.turn
     turn.in_speech = turn.service_spoke = True
     turn.end_noticed = turn.commit_unanswered = False
@@ -293,28 +297,28 @@ def note_speech(c: Conversation) -> None:
     turn.answered = False
 
 
-def await_the_answer_again(c: Conversation, now_s: float) -> None:
+def await_the_answer_again(c: Context, now_s: float) -> None:
     """The reply that ended the zeros answered half a question, whose other half the service only hears now."""
-    c.do(v.StartSilence())
+    c.do(effects.StartSilence())
     tell_the_end(c, now_s)
     c.set(Deadline.ANSWER, now_s + c.settings.answer_s)
 
 
-def speech_began_speaking(c: Conversation, _: v.SpeechBegan, now_s: float) -> State:
+def speech_began_speaking(c: Context, _: events.SpeechBegan, now_s: float) -> State:
     turn = c.turn
     note_speech(c)
     c.drop_reply(cancel=False)
     if turn.service_ends and c.microphone_ready:
         turn.ended_s = turn.sent_s = None
         turn.pressed_s = now_s
-        c.do(v.ResumeUtterance(now_s))
+        c.do(effects.ResumeUtterance(now_s))
         c.bound_hold(now_s)
         return State.LISTENING
     await_the_answer_again(c, now_s)
     return State.WAITING
 
 
-def speech_ended(c: Conversation, _: v.SpeechEnded, now_s: float) -> State:
+def speech_ended(c: Context, _: events.SpeechEnded, now_s: float) -> State:
     turn = c.turn
     turn.in_speech = turn.commit_unanswered = False
     turn.service_spoke = True
@@ -323,29 +327,29 @@ def speech_ended(c: Conversation, _: v.SpeechEnded, now_s: float) -> State:
     return c.state
 
 
-def speech_ended_listening(c: Conversation, event: v.SpeechEnded, now_s: float) -> State:
+def speech_ended_listening(c: Context, event: events.SpeechEnded, now_s: float) -> State:
     speech_ended(c, event, now_s)
     if c.turn.service_ends and not c.button_down:
-        return answers.service_ended(c, now_s)
+        return reply_rules.service_ended(c, now_s)
     return State.LISTENING
 
 
 # ------------------------------------------------------------ the link
 
 
-def link_ready(c: Conversation, _: v.LinkReady, now_s: float) -> State:
+def link_ready(c: Context, _: events.LinkReady, now_s: float) -> State:
     """A new session knows nothing of this turn: everything is sent, and judged, from its start."""
     turn = c.turn
     turn.leave_session()
     turn.committed = turn.committed_all = turn.commit_unanswered = False
-    c.do(v.OpenTurn(c.number), v.RewindUtterance())
+    c.do(effects.OpenTurn(c.number), effects.RewindUtterance())
     if turn.service_ends and c.state is State.LISTENING:
         c.await_speech(now_s)
     return c.state
 
 
-def link_lost(c: Conversation, _: v.LinkLost, now_s: float) -> State:
-    """Ruling 8: a whole answer is played; without one the question is asked again, unless that would do something
+def link_lost(c: Context, _: events.LinkLost, now_s: float) -> State:
+    """Decision 8: a whole answer is played; without one the question is asked again, unless that would do something
     twice, or has been done too often."""
     turn = c.turn
     if c.state is State.WAITING and turn.complete:
@@ -360,34 +364,34 @@ def link_lost(c: Conversation, _: v.LinkLost, now_s: float) -> State:
         turn.replays += 1
         if turn.replays > MOST_REPLAYS:
             return c.close_turn(Outcome.LOST_AGAIN, Sound.SORRY)
-    c.do(v.StopSilence(), v.RewindUtterance(), v.Connect())
+    c.do(effects.StopSilence(), effects.RewindUtterance(), effects.Connect())
     if c.state is State.LISTENING:
         return State.LISTENING
     if turn.ended_s is None:
-        answers.end_live(c, now_s)
+        reply_rules.end_live(c, now_s)
     turn.sent_s = None
     c.cancel(Deadline.ANSWER, Deadline.NUDGE)
     c.set(Deadline.STALE, max((turn.ended_s or now_s) + c.settings.stale_s, now_s))
     return State.SENDING
 
 
-def keep_answer(c: Conversation, now_s: float) -> State:
+def keep_answer(c: Context, now_s: float) -> State:
     """The connection is gone and the answer is here, held back for a moment. ANSWER goes on: it ends a wait for a
     button that is never let go."""
     c.cancel(Deadline.NUDGE)
     if c.turn.ended_s is None:
         # A live microphone has nobody to listen to it.
-        answers.end_live(c, now_s)
-    c.do(v.StopSilence(), v.LeaveSession())
-    return answers.proceed(c, now_s)
+        reply_rules.end_live(c, now_s)
+    c.do(effects.StopSilence(), effects.LeaveSession())
+    return reply_rules.proceed(c, now_s)
 
 
-def link_lost_speaking(c: Conversation, _: v.LinkLost | v.LinkFailed, now_s: float) -> State:
-    """Play what is here; say sorry only if something is missing (ruling 8)."""
+def link_lost_speaking(c: Context, _: events.LinkLost | events.LinkFailed, now_s: float) -> State:
+    """Play what is here; say sorry only if something is missing (decision 8)."""
     turn = c.turn
     if turn.tools_running:
         turn.tools_running = False
-        c.do(v.AbortTools())
+        c.do(effects.AbortTools())
         turn.broken = True
     if turn.reply is None or not turn.reply.done or turn.awaiting_continuation or turn.calls:
         turn.broken = True
@@ -397,36 +401,41 @@ def link_lost_speaking(c: Conversation, _: v.LinkLost | v.LinkFailed, now_s: flo
     if turn.reply is not None:
         # Its session is gone: there is nothing left to cancel.
         turn.reply.done = True
-    c.do(v.LeaveSession())
-    return answers.end_if_complete(c, now_s)
+    c.do(effects.LeaveSession())
+    return reply_rules.end_if_complete(c, now_s)
 
 
-def link_failed(c: Conversation, _: v.LinkFailed, now_s: float) -> State:
+def link_failed(c: Context, _: events.LinkFailed, now_s: float) -> State:
     if c.state is State.WAITING and c.turn.complete:
         return keep_answer(c, now_s)
     return c.close_turn(Outcome.REFUSED, Sound.ERROR)
 
 
-def microphone_lost(c: Conversation, _: v.MicrophoneLost, now_s: float) -> State:
+def microphone_lost(c: Context, _: events.MicrophoneLost, now_s: float) -> State:
     return c.abandon(Outcome.NO_MICROPHONE, Sound.SORRY)
 
 
-def tail_lost(c: Conversation, _: v.MicrophoneLost, now_s: float) -> State:
+def tail_lost(c: Context, _: events.MicrophoneLost, now_s: float) -> State:
     """What was heard is still sent; a tail that is not there by now never comes."""
-    c.do(v.CutUtterance())
+    c.do(effects.CutUtterance())
     return State.SENDING
 
 
-def live_lost(c: Conversation, _: v.MicrophoneLost, now_s: float) -> State:
+def live_lost(c: Context, _: events.MicrophoneLost, now_s: float) -> State:
     """The question is complete. Where the microphone was live still (a tap), zeros take its place: a service that hears
     speech begin late must hear it end, too."""
-    turn = c.turn
-    if turn.ended_s is None:
-        answers.end_live(c, now_s)
-        if turn.reply is None or not turn.reply.has_audio:
-            c.do(v.StartSilence())
-        if turn.reply is None:
-            tell_the_end(c, now_s)
+    if c.turn.ended_s is None:
+        silence_for_microphone(c, now_s)
     # Also of an end that was set a moment ago: a replay must not wait for it.
-    c.do(v.CutUtterance())
+    c.do(effects.CutUtterance())
     return State.WAITING
+
+
+def silence_for_microphone(c: Context, now_s: float) -> None:
+    """A live microphone ends in the wait: the service goes on hearing silence, and is told that this was all."""
+    turn = c.turn
+    reply_rules.end_live(c, now_s)
+    if turn.reply is None or not turn.reply.has_audio:
+        c.do(effects.StartSilence())
+    if turn.reply is None:
+        tell_the_end(c, now_s)

@@ -11,23 +11,25 @@ import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
-from appliance.audio import wire
-from appliance.audio.host_process import SoundHost
+from appliance.audio import child_process
 from appliance.audio.microphone import (
     Microphone,
     MicrophoneClosed,
     MicrophoneEvent,
+    MicrophoneGone,
     MicrophoneHole,
-    MicrophoneLost,
     MicrophoneOpened,
 )
 from appliance.audio.ring import Ring
-from appliance.commands.virtual_card import VirtualCard
-from tests.audio.support import (
+from appliance.audio.sound_host import SoundHost
+from appliance.config.settings import MicrophoneSettings
+from appliance.simulator.virtual_card import VirtualCard
+from appliance.soundhost import messages
+from tests.support.sound_host import (
     Int16,
-    MicrophoneSettings,
     alive,
     babble,
     environment_of,
@@ -35,20 +37,31 @@ from tests.audio.support import (
     hold_up,
     lag_of,
     likeness,
+    microphone_settings,
     until,
     worst_likeness,
 )
 
 HZ = 24_000
 
+KEPT_S = 0.4
+"""In the sound host while nobody attends: the default pre-roll and what a press is looked at late."""
+
 
 class Box:
     """A microphone that runs, and what it has said."""
 
-    def __init__(self, settings: MicrophoneSettings, on_event: Callable[[MicrophoneEvent], None] | None = None) -> None:
+    def __init__(
+        self,
+        settings: MicrophoneSettings,
+        on_event: Callable[[MicrophoneEvent], None] | None = None,
+        idle_pace_ms: int = messages.HOLD,
+    ) -> None:
         self.ring = Ring(20 * HZ)
         self.events: list[MicrophoneEvent] = []
-        self.microphone = Microphone(settings, self.ring, on_event or self.events.append)
+        self.microphone = Microphone(
+            settings, self.ring, on_event or self.events.append, idle_pace_ms=idle_pace_ms, idle_kept_s=KEPT_S
+        )
         self.task: asyncio.Task[Any] = asyncio.create_task(self.microphone.run())
 
     def seen(self, kind: type[MicrophoneEvent]) -> int:
@@ -64,8 +77,10 @@ class Box:
 
 
 @contextlib.asynccontextmanager
-async def listening(settings: MicrophoneSettings | None = None) -> AsyncIterator[Box]:
-    box = Box(settings or MicrophoneSettings())
+async def listening(
+    settings: MicrophoneSettings | None = None, idle_pace_ms: int = messages.HOLD
+) -> AsyncIterator[Box]:
+    box = Box(settings or microphone_settings(), idle_pace_ms=idle_pace_ms)
     try:
         await until(lambda: box.ring.end > 0 or box.task.done())
         yield box
@@ -79,7 +94,7 @@ async def test_what_is_said_is_in_the_ring_without_a_gap_and_at_its_time(
 ) -> None:
     said = babble(1.5)
     with virtual_card.record_microphone(hz=HZ, latency_ms=5) as beside:
-        async with listening(MicrophoneSettings(rate_hz=rate_hz)) as box:
+        async with listening(microphone_settings(rate_hz=rate_hz), idle_pace_ms=200) as box:
             opened = box.events[0]
             assert opened == MicrophoneOpened("usbmic", rate_hz or 48_000, 1, "")
             begun = box.ring.end
@@ -96,27 +111,98 @@ async def test_what_is_said_is_in_the_ring_without_a_gap_and_at_its_time(
 
 
 async def test_attention_brings_the_ring_up_to_date_at_once(virtual_card: VirtualCard) -> None:
-    async with listening() as box:
+    async with listening(idle_pace_ms=200) as box:
         box.microphone.attentive = False
         await until(lambda: time.monotonic() - box.ring.time_at(box.ring.end) > 0.1)
         behind = box.ring.end
         box.microphone.attentive = True
-        for _ in range(3):
-            await asyncio.sleep(0)
-        assert box.ring.end > behind
+        asked_s = time.monotonic()
+        await until(lambda: box.ring.end > behind)
+        assert time.monotonic() - asked_s < 0.01, "it does not wait for another block"
 
 
 async def test_the_shortest_blocks_do_not_fall_behind_while_nobody_attends(virtual_card: VirtualCard) -> None:
-    """200 blocks a second are more than one look takes at once."""
-    async with listening(MicrophoneSettings(period_ms=5)) as box:
+    async with listening(microphone_settings(period_ms=5), idle_pace_ms=200) as box:
         box.microphone.attentive = False
         begun_s = time.monotonic()
         await until(lambda: time.monotonic() - begun_s > 3)
         assert time.monotonic() - box.ring.time_at(box.ring.end) < 0.35
 
 
+@pytest.mark.parametrize("rate_hz", [0, 44_100])
+async def test_what_was_said_before_anybody_attended_is_there_when_somebody_does(
+    virtual_card: VirtualCard, rate_hz: int
+) -> None:
+    """The pre-roll: held in the sound host, with its time, and nothing that is older."""
+    said = babble(8.0)
+    async with listening(microphone_settings(rate_hz=rate_hz)) as box:
+        playing = virtual_card.play_into_microphone(said)
+        await until(lambda: np.any(box.heard()[-HZ // 2 :]))
+        for _ in range(3):
+            await _press_after_a_while(box, said)
+        playing.stop()
+        assert box.seen(MicrophoneHole) == 0
+
+
+async def _press_after_a_while(box: Box, said: Int16) -> None:
+    """What is in the ring then is one piece of ``said``, from before the press until after it."""
+    box.microphone.attentive = False
+    behind = await _nothing_new(box)
+    pressed_s = time.monotonic()
+    box.microphone.attentive = True
+    await until(lambda: box.ring.end > behind)
+    assert time.monotonic() - pressed_s < 0.02
+    first_s = box.ring.time_at(behind)
+    await until(lambda: box.ring.time_at(box.ring.end) > pressed_s + 0.2)
+    heard = box.ring.read(behind, box.ring.end - behind)
+    assert first_s < pressed_s - KEPT_S + 0.1, "what a press sends from before it is there"
+    assert first_s > pressed_s - KEPT_S - 0.25, "and not much more"
+    assert worst_likeness(heard[240:], said, lag_of(heard[240:], said), HZ, piece_s=0.08) > 0.99
+
+
+async def _nothing_new(box: Box) -> int:
+    """Wait until the ring has not grown for long enough that all of the pre-roll is new; where it ends."""
+    end, since_s = box.ring.end, time.monotonic()
+    while time.monotonic() - since_s < 2 * KEPT_S:
+        await asyncio.sleep(0.01)
+        if box.ring.end != end:
+            end, since_s = box.ring.end, time.monotonic()
+    return end
+
+
+async def test_a_host_that_was_started_early_is_the_one_that_is_used(virtual_card: VirtualCard) -> None:
+    child_process.start_early()
+    other = child_process.child_for("playback", None)
+    try:
+        async with listening() as box:
+            first = box.microphone.process_id
+            assert first is not None
+            assert first < other.process.pid, "it was there before the other"
+            os.kill(first, signal.SIGKILL)
+            await until(lambda: box.seen(MicrophoneOpened) == 2)
+            assert box.microphone.process_id != first, "its successor is a new one"
+    finally:
+        other.kill()
+        other.process.wait()
+
+
+async def test_one_whose_host_hangs_while_it_is_held_back_is_replaced(virtual_card: VirtualCard) -> None:
+    async with listening() as box:
+        box.microphone.attentive = False
+        await _nothing_new(box)
+        process_id = box.microphone.process_id
+        assert process_id is not None
+        os.kill(process_id, signal.SIGSTOP)
+        stopped_s = time.monotonic()
+        await until(lambda: box.seen(MicrophoneOpened) == 2)
+        assert time.monotonic() - stopped_s < 5
+        lost = box.events[1]
+        assert isinstance(lost, MicrophoneGone)
+        assert lost.reason.startswith("the sound host hung for 2")
+
+
 async def test_one_channel_of_several(virtual_card: VirtualCard) -> None:
-    async with listening(MicrophoneSettings(channel=2)) as box:
+    async with listening(microphone_settings(channel=2)) as box:
         assert box.microphone.device is not None
         assert box.microphone.device.channels == 2
         said = babble(0.4)
@@ -156,17 +242,17 @@ async def test_closed_and_opened_at_once_it_hears_again(virtual_card: VirtualCar
         await until(lambda: box.seen(MicrophoneOpened) == 2)
         end = box.ring.end
         await until(lambda: box.ring.end > end + HZ // 4)
-        assert box.seen(MicrophoneLost) == box.seen(MicrophoneHole) == 0
+        assert box.seen(MicrophoneGone) == box.seen(MicrophoneHole) == 0
 
 
 async def test_a_microphone_that_is_missing_is_not_looked_for_while_closed(virtual_card: VirtualCard) -> None:
-    box = Box(MicrophoneSettings(device="no such thing"))
+    box = Box(microphone_settings(device="no such thing"))
     try:
         box.microphone.close()
         await asyncio.sleep(0.3)
         assert [type(event) for event in box.events] == [MicrophoneClosed] and box.microphone.process_id is None
         box.microphone.open()
-        await until(lambda: box.seen(MicrophoneLost) == 1)
+        await until(lambda: box.seen(MicrophoneGone) == 1)
     finally:
         await box.end()
 
@@ -190,7 +276,7 @@ async def test_a_hung_host_is_replaced_and_the_loop_never_waits(virtual_card: Vi
         end = box.ring.end
         await until(lambda: box.ring.end > end)
     opened, lost, again = box.events
-    assert isinstance(lost, MicrophoneLost)
+    assert isinstance(lost, MicrophoneGone)
     assert "hung" in lost.reason
     assert again == opened
     # And no MicrophoneHole: it would end a turn that has begun since.
@@ -215,7 +301,7 @@ async def test_unplugged_is_said_and_plugged_in_is_found(virtual_card: VirtualCa
         await asyncio.to_thread(virtual_card.unplug_microphone)
         await until(lambda: box.microphone.device is None)
         await until(
-            lambda: box.events[-1] == MicrophoneLost('"usbmic" cannot be opened: Unanticipated host error (48000 Hz)')
+            lambda: box.events[-1] == MicrophoneGone('"usbmic" cannot be opened: Unanticipated host error (48000 Hz)')
         )
         await asyncio.to_thread(virtual_card.plug_microphone)
         plugged_s = time.monotonic()
@@ -226,7 +312,7 @@ async def test_unplugged_is_said_and_plugged_in_is_found(virtual_card: VirtualCa
         await until(lambda: playing.over and box.microphone.level_dbfs < -100)
         assert likeness(said, box.heard(), lag_of(said, box.heard())) > 0.99
     # Once for each reason, not once for each look.
-    reasons = [event.reason for event in box.events if isinstance(event, MicrophoneLost)]
+    reasons = [event.reason for event in box.events if isinstance(event, MicrophoneGone)]
     assert len(reasons) == len(set(reasons)) == 2
 
 
@@ -261,7 +347,7 @@ class Nobody:
     def __init__(self) -> None:
         self.reasons: list[str] = []
 
-    def opened(self, opened: wire.Opened) -> None:
+    def opened(self, opened: messages.Opened) -> None:
         raise AssertionError(opened)
 
     def lost(self, reason: str) -> None:
@@ -270,7 +356,7 @@ class Nobody:
     def changes(self) -> None:
         raise AssertionError
 
-    def received(self, message: wire.Block | wire.Played) -> None:
+    def received(self, message: messages.Block | messages.Played) -> None:
         raise AssertionError(message)
 
     def fetched(self) -> None:
@@ -281,7 +367,7 @@ async def test_a_host_that_never_starts_is_tried_ever_more_rarely(monkeypatch: p
     monkeypatch.setattr(sys, "executable", "/bin/false")
     begun_s = time.monotonic()
     nobody = Nobody()
-    host = SoundHost("capture", wire.Open("usbmic", 0, 0, 20), nobody)
+    host = SoundHost("capture", messages.Open("usbmic", 0, 0, 20), nobody)
     task: asyncio.Task[Any] = asyncio.create_task(host.run())
     await until(lambda: host.started == 4)
     task.cancel()
@@ -293,17 +379,17 @@ async def test_a_host_that_never_starts_is_tried_ever_more_rarely(monkeypatch: p
 
 async def test_no_program_for_the_host_is_a_reason_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
-    box = Box(MicrophoneSettings())
+    box = Box(microphone_settings())
     await until(lambda: box.events)
     await box.end()
-    assert box.events == [MicrophoneLost("no process for the sound host: No such file or directory")]
+    assert box.events == [MicrophoneGone("no process for the sound host: No such file or directory")]
 
 
 async def test_what_the_daemon_raises_ends_the_microphone(virtual_card: VirtualCard) -> None:
     def fail(event: MicrophoneEvent) -> None:
         raise RuntimeError(f"did not expect {event}")
 
-    box = Box(MicrophoneSettings(), fail)
+    box = Box(microphone_settings(), fail)
     await until(box.task.done)
     with pytest.raises(RuntimeError, match="did not expect"):
         await box.task

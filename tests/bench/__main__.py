@@ -1,8 +1,9 @@
-"""What the box costs, in one run: ``python -m tests.bench``, or ``make bench``. About 75 seconds.
+"""What the box costs, in one run: ``python -m tests.bench``, or ``make bench``. About two minutes.
 
-Everything is a real process: the daemon with its two sound hosts, the embedded service, and beside them a plain PyAudio
-program that only records and plays silence. Processor time is counted above that program's, in the same seconds, so
-that a busy or a throttled machine spoils the figures less. Latencies are those of the daemon's own turn figures.
+Everything is a real process: the daemon with its two sound hosts, the embedded service, and beside them two programs
+to measure against. A plain PyAudio program only records and plays silence, in the same seconds as the box; another, the
+thirty lines that an owner would write (``quickstart``), is asked the same questions in the seconds after it. Ratios of
+one run mean something on a busy or a throttled machine, percentages less. Latencies are the daemon's own turn figures.
 """
 
 from __future__ import annotations
@@ -19,10 +20,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from appliance.commands.virtual_card import VirtualCard
+from appliance.audio.speaker import REST_AFTER_S
 from appliance.simulator import voices
+from appliance.simulator.virtual_card import VirtualCard
 
-from .box import BenchmarkError, Box, environment_with, first_line, program
+from .box import KEY, BenchmarkError, Box, environment_with, first_line, program
 from .processes import NOTHING, Cost, alone_mb, cost, family, proportional_mb, total
 
 STARTS = 5
@@ -42,6 +44,9 @@ PRE_ROLL_IS_FULL_S = 0.8
 PREPARED_S = 1.0
 """From ready until all is loaded that the first connection needs; it counts neither as idle nor as conversation."""
 
+RESTED_S = REST_AFTER_S + 3.0
+"""From ready until an idle box is at rest: nobody has asked for its level for a while, and its speaker is stopped."""
+
 CONNECTED_S = 0.15
 """After the connection is open, the first audio has left long since."""
 
@@ -57,7 +62,7 @@ class Line(NamedTuple):
 
     def __str__(self) -> str:
         aim = "" if self.aim is None else f"{self.aim:8.4g} {self.unit:2}  {self.value / self.aim:6.2f} "
-        return f"{self.name:48}{self.value:8.1f} {self.unit:2} {aim:21}{self.remark}"
+        return f"{self.name:48}{self.value:8.2f} {self.unit:2} {aim:21}{self.remark}"
 
 
 def main() -> int:
@@ -138,28 +143,30 @@ class Bench:
             self._box() as box,
         ):
             first_line(stream)
-            time.sleep(PREPARED_S)
+            time.sleep(RESTED_S)
             members = {stream.pid: "stream", **family(box.process_id)}
             idle_memory_mb = sum(proportional_mb(member) for member in members if member != stream.pid)
             idle = _Window(members)
             time.sleep(IDLE_S)
             idle.end()
             talking = _Window(members)
-            turns = self._converse(box, TALK_S)
+            turns, asked_s = self._converse(box, TALK_S)
             talking.end()
             box_ids = [member for member in members if member != stream.pid]
             memory_mb = sum(proportional_mb(member) for member in box_ids)
             memory_alone_mb = alone_mb(box_ids)
         hands_free = self._idle_hands_free(plain)
+        script = self._converse_with_script(asked_s, talking.seconds)
         outcomes = {turn["outcome"] for turn in turns}
         underruns = sum(turn["underruns"] for turn in turns)
         written = [turn["first_delta_to_written_s"] for turn in turns]
         return [
             _milliseconds("delta arrives -> first sample written", written, PLAYBACK_MS + 10),
-            *talking.lines("conversation", 2.0, f"{len(turns)} turns {', '.join(outcomes)}, {underruns} underruns"),
-            *idle.lines("idle", None, ""),
+            *talking.lines("conversation", None, f"{len(turns)} turns {', '.join(outcomes)}, {underruns} underruns"),
+            talking.beside(script),
+            *idle.lines("idle", 1.5, ""),
             *hands_free.lines("idle, talk.mode open", None, ""),
-            Line("memory (PSS of all processes), after talking", memory_mb, 70, "MB", f"idle {idle_memory_mb:.1f}"),
+            Line("memory (PSS of all processes), after talking", memory_mb, 55, "MB", f"idle {idle_memory_mb:.1f}"),
             Line("  if nothing else ran on the machine", memory_alone_mb, 70, "MB", ""),
         ]
 
@@ -167,22 +174,47 @@ class Bench:
         """The same, idle, where a gate listens for a voice."""
         with program(*plain, environment=self._environment) as stream, self._box('talk.mode = "open"\n') as box:
             first_line(stream)
-            time.sleep(PREPARED_S)
+            time.sleep(RESTED_S)
             window = _Window({stream.pid: "stream", **family(box.process_id)})
             time.sleep(IDLE_S)
             window.end()
         return window
 
-    def _converse(self, box: Box, seconds: float) -> list[dict[str, Any]]:
-        """Tap, ask, hear the answer out, and again."""
-        questions = [np.frombuffer(voices.pcm(spoken.name), dtype="<i2") for spoken in voices.questions()]
+    def _converse(self, box: Box, seconds: float) -> tuple[list[dict[str, Any]], list[float]]:
+        """Tap, ask, hear the answer out, and again: the turns, and when each was asked, from the beginning on."""
         turns: list[dict[str, Any]] = []
-        until_s = time.monotonic() + seconds
-        while time.monotonic() < until_s:
+        asked_s: list[float] = []
+        began_s = time.monotonic()
+        while (now_s := time.monotonic() - began_s) < seconds:
             box.ask("tap")
-            self._card.play_into_microphone(questions[len(turns) % len(questions)])
+            asked_s.append(now_s)
+            self._ask(len(turns))
             turns.append(box.turn())
-        return turns
+        return turns, asked_s
+
+    def _converse_with_script(self, asked_s: Sequence[float], seconds: float) -> _Window:
+        """The same questions at the same moments, asked of the script of thirty lines."""
+        script = ("-m", "tests.bench.quickstart", self._url, KEY, self._card.microphone, self._card.speaker)
+        with program(*script, environment=self._environment) as process:
+            first_line(process)
+            time.sleep(PREPARED_S)
+            window = _Window({process.pid: "script"})
+            began_s = time.monotonic()
+            for number, at_s in enumerate(asked_s):
+                _sleep_until(began_s + at_s)
+                self._ask(number)
+            _sleep_until(began_s + seconds)
+            window.end()
+            process.terminate()
+            said = process.communicate()[0].split()
+        if said.count("response.done") < len(asked_s):
+            raise BenchmarkError(f"the script had {said.count('response.done')} answers to {len(asked_s)} questions")
+        return window
+
+    def _ask(self, number: int) -> None:
+        questions = voices.questions()
+        pcm = voices.pcm(questions[number % len(questions)].name)
+        self._card.play_into_microphone(np.frombuffer(pcm, dtype="<i2"))
 
 
 class _Window:
@@ -193,11 +225,12 @@ class _Window:
         self._began_s = time.monotonic()
         self._before = {member: cost(member) for member in members}
         self._spent: dict[str, Cost] = {}
-        self._seconds = 0.0
+        self.seconds = 0.0
+        """How long it was open; 0 until it has ended."""
 
     def end(self) -> None:
         """Count no more."""
-        self._seconds = time.monotonic() - self._began_s
+        self.seconds = time.monotonic() - self._began_s
         for member, name in self._members.items():
             spent = cost(member).since(self._before[member])
             self._spent[name] = self._spent.get(name, NOTHING).plus(spent)
@@ -205,20 +238,26 @@ class _Window:
     def lines(self, what: str, aim_percent: float | None, remark: str) -> list[Line]:
         """Above the plain stream, each process, wake-ups."""
         stream = self._spent["stream"]
-        parts = {name: spent for name, spent in self._spent.items() if name != "stream"}
-        box = total(parts.values())
+        box = total(spent for name, spent in self._spent.items() if name != "stream")
         shares = ", ".join(f"{name} {self._percent(spent):.2f}" for name, spent in self._spent.items())
-        wakeups = ", ".join(f"{name} {spent.wakeups / self._seconds:.0f}" for name, spent in self._spent.items())
+        wakeups = ", ".join(f"{name} {spent.wakeups / self.seconds:.0f}" for name, spent in self._spent.items())
         above = self._percent(box) - self._percent(stream)
         ratio = f"{box.cpu_s / stream.cpu_s:.2f} times the stream; {remark}".rstrip("; ")
         return [
             Line(f"{what}: processor above a plain stream", above, aim_percent, "%", ratio),
             Line(f"{what}: processor", self._percent(box), None, "%", shares),
-            Line(f"{what}: wake-ups a second", box.wakeups / self._seconds, None, "", wakeups),
+            Line(f"{what}: wake-ups a second", box.wakeups / self.seconds, None, "", wakeups),
         ]
 
+    def beside(self, script: _Window) -> Line:
+        """This window's processor time in shares of the script's."""
+        box = total(spent for name, spent in self._spent.items() if name != "stream")
+        ours, theirs = self._percent(box), script._percent(script._spent["script"])
+        remark = f"the script: {theirs:.2f} %, {script._spent['script'].wakeups / script.seconds:.0f} wake-ups a second"
+        return Line("  in shares of a script of thirty lines", ours / theirs, 1.0, "", remark)
+
     def _percent(self, spent: Cost) -> float:
-        return 100 * spent.cpu_s / self._seconds
+        return 100 * spent.cpu_s / self.seconds
 
 
 def _first_append_s(box: Box, command: str) -> float:
@@ -235,6 +274,10 @@ def _first_append_s(box: Box, command: str) -> float:
         raise BenchmarkError(f"nothing was sent after a {command}")
     time.sleep(max(0.0, pressed_s + PRE_ROLL_IS_FULL_S - time.monotonic()))
     return figure
+
+
+def _sleep_until(at_s: float) -> None:
+    time.sleep(max(0.0, at_s - time.monotonic()))
 
 
 def _milliseconds(name: str, seconds: Sequence[float], aim_ms: float | None) -> Line:

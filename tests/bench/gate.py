@@ -20,8 +20,8 @@ import numpy as np
 
 from appliance.audio import gate as present
 from appliance.audio.format import s_from_frames
-from appliance.hands_free import BATCH_FRAMES
-from tests import rooms, tones
+from appliance.box.hands_free import BATCH_FRAMES
+from tests.support import acoustics, tones
 
 from .utterances import MissingError, Utterance, utterances
 
@@ -60,9 +60,9 @@ class Cell(NamedTuple):
     """Median, from the first sound to the opening."""
 
 
-def openings(gate: Any, samples: rooms.Sound) -> Iterator[Heard]:
+def openings(gate: Any, samples: acoustics.Sound) -> Iterator[Heard]:
     """What a gate says of a sound that comes in as ``hands_free.py`` gives it."""
-    heard = rooms.to_int16(samples)
+    heard = acoustics.to_int16(samples)
     batch = BATCH_FRAMES * gate_frame(gate)
     for begin in range(0, heard.size - batch + 1, batch):
         began = gate.hear(heard[begin : begin + batch])
@@ -77,12 +77,12 @@ def gate_frame(gate: Any) -> int:
 
 
 def cell(
-    make: Callable[[], Any], spoken: Sequence[Utterance], noise: rooms.Sound, ratio_db: float, card: rooms.Card
+    make: Callable[[], Any], spoken: Sequence[Utterance], noise: acoustics.Sound, ratio_db: float, card: acoustics.Card
 ) -> Cell:
     """All utterances, each said into the same noise by itself, in a room that the gate knows."""
-    lead = rooms.frames(LEAD_S)
+    lead = acoustics.frames(LEAD_S)
     learning = make()
-    noise = rooms.at_dbfs(noise, SPEECH_DBFS - ratio_db)
+    noise = acoustics.at_dbfs(noise, SPEECH_DBFS - ratio_db)
     gained, state = card(noise[:lead], None)
     list(openings(learning, gained))
     late: list[float] = []
@@ -91,9 +91,9 @@ def cell(
         gate = make()
         gate.room = learning.room
         begin = lead + number * 7_001
-        sound = noise[begin : begin + rooms.frames(BEFORE_S + AFTER_S) + utterance.sound.size].copy()
-        at = rooms.frames(BEFORE_S)
-        sound[at : at + utterance.sound.size] += rooms.at_dbfs(utterance.sound, SPEECH_DBFS)
+        sound = noise[begin : begin + acoustics.frames(BEFORE_S + AFTER_S) + utterance.sound.size].copy()
+        at = acoustics.frames(BEFORE_S)
+        sound[at : at + utterance.sound.size] += acoustics.at_dbfs(utterance.sound, SPEECH_DBFS)
         sound, _ = card(sound, state)
         first = next((one for one in openings(gate, sound) if one.told_s > BEFORE_S), None)
         if first is not None:
@@ -107,7 +107,7 @@ def cell(
     )
 
 
-def false_openings(make: Callable[[], Any], room: rooms.Sound) -> int:
+def false_openings(make: Callable[[], Any], room: acoustics.Sound) -> int:
     """How often it opens where nobody speaks."""
     free_s, count = 0.0, 0
     for heard in openings(make(), room):
@@ -116,10 +116,10 @@ def false_openings(make: Callable[[], Any], room: rooms.Sound) -> int:
     return count
 
 
-def sounds_that_open(make: Callable[[], Any], sounds: Sequence[rooms.Sound], room: rooms.Sound) -> int:
+def sounds_that_open(make: Callable[[], Any], sounds: Sequence[acoustics.Sound], room: acoustics.Sound) -> int:
     """How many of the sounds open it, each alone in a room that it knows."""
     learning = make()
-    list(openings(learning, room[: rooms.frames(LEAD_S)]))
+    list(openings(learning, room[: acoustics.frames(LEAD_S)]))
     count = 0
     for sound in sounds:
         gate = make()
@@ -128,7 +128,7 @@ def sounds_that_open(make: Callable[[], Any], sounds: Sequence[rooms.Sound], roo
     return count
 
 
-def cost_ms(make: Callable[[], Any], room: rooms.Sound) -> float:
+def cost_ms(make: Callable[[], Any], room: acoustics.Sound) -> float:
     """Processor time per second of sound, the best of three."""
     best = float("inf")
     for _ in range(3):
@@ -139,14 +139,14 @@ def cost_ms(make: Callable[[], Any], room: rooms.Sound) -> float:
     return 1000 * best / s_from_frames(room.size)
 
 
-def higher(sound: rooms.Sound, times: float) -> rooms.Sound:
+def higher(sound: acoustics.Sound, times: float) -> acoustics.Sound:
     """As a smaller person would say it, and faster."""
     return np.interp(np.arange(0, sound.size - 1, times), np.arange(sound.size), sound)
 
 
-def reverberant(sound: rooms.Sound) -> rooms.Sound:
+def reverberant(sound: acoustics.Sound) -> acoustics.Sound:
     """The same in a tiled room: 0.4 s until its echo is 60 dB softer."""
-    at_s = np.arange(rooms.frames(REVERBERATION_S)) / rooms.HZ
+    at_s = np.arange(acoustics.frames(REVERBERATION_S)) / acoustics.HZ
     echo = np.random.default_rng(2).normal(size=at_s.size) * np.exp(-6.9 * at_s / REVERBERATION_S)
     echo *= 1 / np.sqrt(np.sum(echo**2))
     size = 1 << (sound.size + echo.size).bit_length()
@@ -159,32 +159,32 @@ def print_hits(name: str, make: Callable[[], Any], spoken: Sequence[Utterance]) 
     """The table by noise, ratio and card; below it the same people as children."""
     print(f"\n{name}: of {len(spoken)} utterances heard (of these, beginning late by more than {PRE_ROLL_S} s)")
     print(f"{'noise':<24}" + "".join(f"{f'{ratio} dB':>11}" for ratio in RATIOS_DB) + "   latest  told after")
-    for card_name, card in rooms.CARDS.items():
-        for noise_name, made in rooms.BACKGROUNDS.items():
+    for card_name, card in acoustics.CARDS.items():
+        for noise_name, made in acoustics.BACKGROUNDS.items():
             noise = np.tile(made(np.random.default_rng(11), LEAD_S + 60), 2)
             cells = [cell(make, spoken, noise, ratio, card) for ratio in RATIOS_DB]
             row = "".join(f"{f'{one.hits} ({one.late})':>11}" for one in cells)
             latest_s = max(one.latest_s for one in cells)
             print(f"{noise_name + card_name:<24}{row}{latest_s:>7.2f} s {cells[0].told_s:>6.2f} s")
-    noise = np.tile(rooms.white(np.random.default_rng(11), LEAD_S + 60), 2)
+    noise = np.tile(acoustics.white(np.random.default_rng(11), LEAD_S + 60), 2)
     for times in HIGHER:
         children = [one._replace(sound=higher(one.sound, times)) for one in spoken]
-        hits = [cell(make, children, noise, ratio, rooms.plain_card).hits for ratio in (20, 10)]
+        hits = [cell(make, children, noise, ratio, acoustics.plain_card).hits for ratio in (20, 10)]
         print(f"white, {times} times as high: {hits[0]} at 20 dB, {hits[1]} at 10 dB")
 
 
 def print_false(name: str, make: Callable[[], Any]) -> None:
     """Rooms and apparatus."""
     print(f"{name}: openings that nobody spoke for, in {len(FALSE_SEEDS)} times {FALSE_S:.0f} s")
-    for card_name, card in rooms.CARDS.items():
+    for card_name, card in acoustics.CARDS.items():
         row = []
-        for room_name, room in {**rooms.NOISES, **rooms.BACKGROUNDS}.items():
+        for room_name, room in {**acoustics.NOISES, **acoustics.BACKGROUNDS}.items():
             heard = (card(room(np.random.default_rng(seed), FALSE_S), None)[0] for seed in FALSE_SEEDS)
             row.append(f"{room_name} {sum(false_openings(make, sound) for sound in heard)}")
         print(f"  {(card_name or 'plain card').lstrip(', ')}: {', '.join(row)}")
     print(f"{name}: sounds of apparatus that open it")
-    quiet = rooms.silence(np.random.default_rng(5), LEAD_S + 10)
-    fan = rooms.fan(np.random.default_rng(5), LEAD_S + 10)
+    quiet = acoustics.silence(np.random.default_rng(5), LEAD_S + 10)
+    fan = acoustics.fan(np.random.default_rng(5), LEAD_S + 10)
     for sound_name, all_of_kind in tones.SOUNDS.items():
         sounds = list(all_of_kind())
         echoed = [reverberant(sound) for sound in sounds]
@@ -224,7 +224,7 @@ def main() -> int:
     for name, make in gates.items():
         print_hits(name, make, spoken)
         print_false(name, make)
-    quiet, loud = rooms.silence(np.random.default_rng(3), COST_S), rooms.music(np.random.default_rng(3), COST_S)
+    quiet, loud = acoustics.silence(np.random.default_rng(3), COST_S), acoustics.music(np.random.default_rng(3), COST_S)
     print(f"\nprocessor time per second of sound, {BATCH_FRAMES} frames at a time")
     for name, make in gates.items():
         print(f"  {name}: {cost_ms(make, quiet):.2f} ms in silence, {cost_ms(make, loud):.2f} ms in music")

@@ -13,10 +13,10 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
-from appliance import config
 from appliance.audio.player import Player
-from appliance.audio.speaker import ReplyDrained, Speaker, SpeakerEvent, SpeakerOpened, Underrun
-from appliance.commands.virtual_card import VirtualCard
+from appliance.audio.speaker import LastSampleOut, Speaker, SpeakerEvent, SpeakerOpened, Underrun
+from appliance.config import loader
+from appliance.simulator.virtual_card import VirtualCard
 
 FOR_EACH_CORE = 2
 PATIENCE_S = 30.0
@@ -39,13 +39,13 @@ def busy_cores() -> Iterator[int]:
 
 async def play(seconds: int, card: VirtualCard) -> list[SpeakerEvent]:
     """An answer of so many seconds at the default settings; what the speaker said meanwhile."""
-    settings = config.load(None, {"speaker.device": card.speaker}).speaker
+    settings = loader.load(None, {"speaker.device": card.speaker}).speaker
     events: list[SpeakerEvent] = []
     opened, drained = asyncio.Event(), asyncio.Event()
 
     def note(event: SpeakerEvent) -> None:
         events.append(event)
-        for kind, happened in ((SpeakerOpened, opened), (ReplyDrained, drained)):
+        for kind, happened in ((SpeakerOpened, opened), (LastSampleOut, drained)):
             if isinstance(event, kind):
                 happened.set()
 

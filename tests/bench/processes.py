@@ -89,8 +89,8 @@ def alone_mb(process_ids: Iterable[int]) -> float:
 
 def _what(process_id: int) -> str:
     words = Path(f"/proc/{process_id}/cmdline").read_text().split("\0")
-    if "appliance.audio.host" in words:
-        return words[words.index("appliance.audio.host") + 1]
+    if "appliance.soundhost.host" in words:
+        return words[words.index("appliance.soundhost.host") + 1]
     return "daemon" if "run" in words else words[0].rpartition("/")[2]
 
 

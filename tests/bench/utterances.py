@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from appliance.audio.resample import Resampler
-from tests.rooms import HZ, Sound
+from tests.support.acoustics import HZ, Sound
 
 RECORDINGS: Final = Path("/usr/share/asterisk/sounds")
 PEOPLE: Final = {"en_US_f_Allison": 23, "fr_CA_f_June": 22, "it_IT_m_Carlo": 23, "ru_RU_f_IvrvoiceRU": 22}

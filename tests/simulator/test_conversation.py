@@ -9,10 +9,10 @@ from appliance.simulator import voices
 from appliance.simulator.scenario import Call, Moment, Reply, Scenario, Speak, Step, Turn, conversation
 from appliance.simulator.scenario import Connection as Plan
 from appliance.simulator.service import Service
-from appliance.simulator.settings import ServiceSettings
+from appliance.simulator.settings import SimulatorSettings
 from tests.simulator.client import PREMIUM, Client, call, dial, silence, speech
 
-QUICK = ServiceSettings(reply_delay_ms=1, speed=100)
+QUICK = SimulatorSettings(reply_delay_ms=1, speed=100)
 QUESTION = (speech(600), silence(600))
 LONG = Reply(tone_ms=30_000, speed=1)
 """In progress for as long as a test lasts."""
@@ -50,7 +50,7 @@ async def test_a_turn_in_the_order_of_the_page() -> None:
 
 
 async def test_settings_are_echoed_and_a_wrong_voice_is_refused() -> None:
-    tool = e.Tool("get_time", "The time", {"type": "object"})
+    tool = e.ToolDeclaration("get_time", "The time", {"type": "object"})
     async with Service() as service, dial(service) as client:
         await client.send(e.SessionUpdate(e.SessionSettings("", "robot")))
         assert "session.voice" in (await client.until_event(e.ErrorEvent)).message
@@ -108,7 +108,7 @@ async def test_a_scenario_chooses_words_and_voice() -> None:
 
 
 async def test_the_parrot_returns_the_turn_and_claims_no_words() -> None:
-    async with Service(ServiceSettings(parrot=True, reply_delay_ms=1, speed=0)) as service, call(service) as client:
+    async with Service(SimulatorSettings(parrot=True, reply_delay_ms=1, speed=0)) as service, call(service) as client:
         await client.say(*QUESTION)
         done = await client.until_event(e.ResponseDone)
         assert client.heard(done.response_id) == service.turns[0].audio
@@ -186,7 +186,7 @@ async def test_premium_ignores_commit_clear_and_create_and_waits_for_silence() -
 
 
 async def test_the_mode_can_be_forced() -> None:
-    async with Service(ServiceSettings(mode="premium")) as service, call(service) as client:
+    async with Service(SimulatorSettings(mode="premium")) as service, call(service) as client:
         await client.send(e.InputAudioBufferCommit(), e.ResponseCancel(None))
         assert (await client.until_event(e.ErrorEvent)).code == "response_cancel_not_active"
 

@@ -22,7 +22,7 @@ from appliance.simulator.scenario import (
     Reply,
     Reset,
     Scenario,
-    Send,
+    SendRaw,
     Silence,
     Speak,
     Step,
@@ -31,9 +31,9 @@ from appliance.simulator.scenario import (
 )
 from appliance.simulator.scenario import Connection as Plan
 from appliance.simulator.service import Service
-from appliance.simulator.settings import PATH, ServiceSettings
-from tests.certificates import of_server
+from appliance.simulator.settings import PATH, SimulatorSettings
 from tests.simulator.client import KEY, SIMPLE, Client, call, dial, silence, speech
+from tests.support.certificates import of_server
 
 
 def at(moment: Moment, *actions: Action) -> Scenario:
@@ -63,7 +63,7 @@ async def test_http_refusals_in_a_row_then_accepted() -> None:
         Plan(http=429),
         Plan(http=302, headers={"Location": f"{PATH}?model={SIMPLE}"}),
     )
-    async with Service(ServiceSettings(speed=0), plans) as service:
+    async with Service(SimulatorSettings(speed=0), plans) as service:
         response = (await refused(service)).response
         assert (response.status_code, response.headers["Retry-After"]) == (503, "2")
         assert (await refused(service)).response.status_code == 429
@@ -97,7 +97,7 @@ async def test_the_service_ends_while_a_handshake_waits() -> None:
 
 @pytest.mark.parametrize("key", ["", "swaram_wrong"])
 async def test_a_wrong_or_missing_key_is_said_twice(key: str) -> None:
-    async with Service(ServiceSettings(key=KEY)) as service, dial(service, key=key) as client:
+    async with Service(SimulatorSettings(key=KEY)) as service, dial(service, key=key) as client:
         await client.until_closed()
         assert client.close_code == 4001
         assert client.events == [
@@ -106,14 +106,14 @@ async def test_a_wrong_or_missing_key_is_said_twice(key: str) -> None:
 
 
 async def test_a_wrong_key_at_the_handshake() -> None:
-    async with Service(ServiceSettings(key=KEY, key_check="http")) as service:
+    async with Service(SimulatorSettings(key=KEY, key_check="http")) as service:
         assert (await refused(service, key="swaram_wrong")).response.status_code == 401
         async with dial(service, key=KEY) as client:
             await client.until_event(e.SessionCreated)
 
 
 async def test_a_key_in_the_url_counts_for_nothing() -> None:
-    async with Service(ServiceSettings(key=KEY)) as service:
+    async with Service(SimulatorSettings(key=KEY)) as service:
         async with dial(service, model=f"m&api_key={KEY}", key="") as client:
             await client.until_closed()
             assert client.close_code == 4001
@@ -126,7 +126,7 @@ async def test_wrong_address() -> None:
 
 
 async def test_one_connection_too_many() -> None:
-    async with Service(ServiceSettings(max_connections=1)) as service, call(service):
+    async with Service(SimulatorSettings(max_connections=1)) as service, call(service):
         async with dial(service) as second:
             await second.until_closed()
             assert second.close_code == 4008
@@ -175,7 +175,7 @@ async def test_a_close_without_a_code() -> None:
 @pytest.mark.parametrize("action", [Reset(), HangUp()])
 async def test_the_connection_is_lost_after_so_much_audio(action: Action) -> None:
     step = Step(on=Moment.AUDIO, audio_ms=1000, do=action)
-    async with Service(ServiceSettings(speed=0), faults(Plan(steps=(step,)))) as service:
+    async with Service(SimulatorSettings(speed=0), faults(Plan(steps=(step,)))) as service:
         async with call(service) as client:
             await client.say(speech(1000))
             await client.until_closed()
@@ -246,7 +246,7 @@ async def test_the_connection_breaks_in_the_middle_of_a_reply() -> None:
 
 
 async def test_a_server_error_leaves_the_connection_open() -> None:
-    async with Service(ServiceSettings(speed=0), at(Moment.TURN, Fail())) as service, call(service) as client:
+    async with Service(SimulatorSettings(speed=0), at(Moment.TURN, Fail())) as service, call(service) as client:
         await client.say(speech(400), silence(600))
         await client.until_event(e.ResponseDone)
         assert client.of(e.ErrorEvent)[0].type == "server_error"
@@ -272,8 +272,8 @@ async def test_the_same_over_tls(certificate: Path, action: Action, code: int | 
 
 async def test_raw_messages_in_the_middle_of_a_reply() -> None:
     messages = ('not JSON, of "$RESPONSE"', b"\x00binary", '{"type":"x.y"}')
-    steps = at(Moment.REPLY, *(Send(message) for message in messages))
-    async with Service(ServiceSettings(speed=0), steps) as service, call(service) as client:
+    steps = at(Moment.REPLY, *(SendRaw(message) for message in messages))
+    async with Service(SimulatorSettings(speed=0), steps) as service, call(service) as client:
         await client.say(speech(400), silence(600))
         done = await client.until_event(e.ResponseDone)
         assert client.of(e.UnknownEvent) == [e.UnknownEvent("x.y")]
@@ -284,7 +284,7 @@ async def test_raw_messages_in_the_middle_of_a_reply() -> None:
 
 async def test_a_huge_message() -> None:
     huge = '{"type":"huge","x":"' + 20_000_000 * "x" + '"}'
-    async with Service(scenario=at(Moment.OPEN, Send(huge))) as service:
+    async with Service(scenario=at(Moment.OPEN, SendRaw(huge))) as service:
         with socket.create_connection(("127.0.0.1", service.port)) as stranger:
             stranger.send(b"no HTTP\r\n\r\n")  # The service survives this too.
         async with dial(service) as client:
@@ -298,7 +298,7 @@ async def test_a_huge_message() -> None:
     "message", ["junk", b"\x01", '{"type":"conversation.item.truncate"}', '{"type":"input_audio_buffer.append"}']
 )
 async def test_messages_that_are_no_events_of_the_subset(message: str | bytes) -> None:
-    async with Service(ServiceSettings(speed=0)) as service, call(service) as client:
+    async with Service(SimulatorSettings(speed=0)) as service, call(service) as client:
         await client.connection.send(message)
         assert (await client.until_event(e.ErrorEvent)).code == "invalid_event"
         assert len(service.violations) == 1
@@ -322,7 +322,7 @@ async def test_waiting_in_vain_says_what_happened() -> None:
 
 
 async def test_a_service_without_records_keeps_nothing() -> None:
-    async with Service(ServiceSettings(speed=0, keep_records=False)) as service:
+    async with Service(SimulatorSettings(speed=0, keep_records=False)) as service:
         async with call(service) as client:
             await client.say(speech(400), silence(600))
             await client.until_event(e.ResponseDone)

@@ -13,7 +13,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from appliance.edge.dial import how_it_closed
+from appliance.link.handshake import how_it_closed
 from appliance.realtime import codec, events
 from appliance.realtime.observed import observations
 from appliance.realtime.record import Connected, Message, line_of
@@ -22,9 +22,9 @@ from appliance.simulator.replay import Replay
 from appliance.simulator.scenario import Call, Reply, Turn, conversation
 from appliance.simulator.script import script_of
 from appliance.simulator.service import Service
-from appliance.simulator.settings import ServiceSettings
-from tests.edge.paper_loop import on_paper
+from appliance.simulator.settings import SimulatorSettings
 from tests.simulator.client import KEY, SIMPLE, silence, speech
+from tests.support.simulated_time import on_paper
 
 CALL = "response.function_call_arguments.done"
 PATIENCE_S = 1.5
@@ -174,7 +174,7 @@ def test_a_reading_is_named_and_its_record_is_the_same_service(name: str) -> Non
     commits = name.startswith("commit-")
 
     async def story() -> None:
-        service = Service(ServiceSettings(reading=readings.named([name])), TOOL)
+        service = Service(SimulatorSettings(reading=readings.named([name])), TOOL)
         lines = await recorded(service, commits=commits)
         seen = {one.name: one.line for one in observations(lines)}
         assert line in seen.get(place, ""), seen

@@ -12,8 +12,8 @@ from appliance.simulator.readings import PAGE, Reading, named
 from appliance.simulator.scenario import Call, Moment, Reply, Scenario, Speak, Step, Turn
 from appliance.simulator.scenario import Connection as Plan
 from appliance.simulator.service import Service
-from appliance.simulator.settings import ServiceSettings
-from appliance.simulator.shape import Fields
+from appliance.simulator.settings import SimulatorSettings
+from appliance.simulator.shape import FieldSet
 from tests.simulator.client import speech
 from tests.simulator.raw import FLAT, NESTED, QUESTION, Message, Raw, raw
 
@@ -69,7 +69,7 @@ async def everything(reading: Reading) -> list[Message]:
     turns = (Turn(replies=(ask, Reply())), Turn(replies=(long,)))
     failed = Step(on=Moment.CANCEL, nth=2, do=Speak(Reply(pcm=b"", status="failed")))
     plan = Scenario(connections=(Plan(turns=turns, steps=(failed,)),))
-    settings = ServiceSettings(reply_delay_ms=1, speed=100, fields=Fields.OPENAI, reading=reading)
+    settings = SimulatorSettings(reply_delay_ms=1, speed=100, fields=FieldSet.OPENAI, reading=reading)
     async with Service(settings, plan) as service, raw(service) as client:
         await client.send("response.cancel")
         await client.update(NESTED if reading.wants_types else FLAT)

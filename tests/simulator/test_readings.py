@@ -18,7 +18,7 @@ from appliance.simulator.readings import PAGE, contradiction, named
 from appliance.simulator.records import TurnRecord
 from appliance.simulator.scenario import Connection, Reply, Scenario, Turn, conversation
 from appliance.simulator.service import Service
-from appliance.simulator.settings import ServiceSettings
+from appliance.simulator.settings import SimulatorSettings
 from tests.simulator.client import PREMIUM, SIMPLE, speech
 from tests.simulator.raw import FLAT, NESTED, QUESTION, TYPED, Message, Raw, raw
 
@@ -49,7 +49,7 @@ def checks(*names: str) -> Callable[[Check], Check]:
 async def test_a_reading_on_the_wire(name: str) -> None:
     reading = named([name.replace("-N", "-1")])
     # Without a delay, so that a reply that must not come would be there at once.
-    async with Service(ServiceSettings(reply_delay_ms=0, speed=100, reading=reading)) as service:
+    async with Service(SimulatorSettings(reply_delay_ms=0, speed=100, reading=reading)) as service:
         await CHECKS[name](service)
         assert service.violations == []
 
@@ -513,7 +513,7 @@ async def hear_a_turn(service: Service, number: int) -> TurnRecord:
 
 async def test_all_pairs_that_can_occur_together() -> None:
     plans = tuple(Connection(reading=named(pair)) for pair in PAIRS)
-    settings = ServiceSettings(reply_delay_ms=1, speed=0)
+    settings = SimulatorSettings(reply_delay_ms=1, speed=0)
     print(f"{len(PAIRS)} pairs")
     async with Service(settings) as service:
         for first in range(0, len(PAIRS), 20):
@@ -560,7 +560,7 @@ def test_readings_are_put_together() -> None:
 
 async def test_a_turn_may_have_a_reading_of_its_own() -> None:
     turns = (Turn(reading=named(["no-ids"])), Turn(), Turn(reading=named(["beta-names"])))
-    settings = ServiceSettings(reply_delay_ms=1, speed=100)
+    settings = SimulatorSettings(reply_delay_ms=1, speed=100)
     async with Service(settings, conversation(*turns)) as service, session(service) as client:
         for number in (1, 2, 3):
             await client.say(QUESTION)

@@ -30,20 +30,20 @@ from appliance.simulator.scenario import (
     conversation,
     faults,
 )
-from appliance.simulator.script import AwaitMessage, AwaitSpeech, End, Say
+from appliance.simulator.script import AwaitMessage, AwaitSpeech, End, SayStep
 from appliance.simulator.service import Service
-from appliance.simulator.settings import ServiceSettings
-from appliance.turn.vocabulary import State
-from tests import rooms
-from tests.edge.paper_loop import on_paper
-from tests.edge.paper_room import KEY, PaperRoom, paper_room
+from appliance.simulator.settings import SimulatorSettings
+from appliance.turn.states import State
 from tests.simulator.client import silence, speech
+from tests.support import acoustics
+from tests.support.paper_room import KEY, PaperRoom, paper_room
+from tests.support.simulated_time import on_paper
 
 APPEND = "input_audio_buffer.append"
 
 
-def quiet(seconds: float) -> rooms.Sound:
-    return rooms.silence(np.random.default_rng(1), seconds)
+def quiet(seconds: float) -> acoustics.Sound:
+    return acoustics.silence(np.random.default_rng(1), seconds)
 
 
 async def ask(room: PaperRoom, mode: str, name: str) -> None:
@@ -52,7 +52,7 @@ async def ask(room: PaperRoom, mode: str, name: str) -> None:
     if mode == "hold":
         room.daemon.edge(True, "test")
     await room.hears(quiet(0.3))
-    await room.hears(rooms.spoken(name, -26))
+    await room.hears(acoustics.spoken(name, -26))
     if mode == "hold":
         await room.hears(quiet(0.1))
         room.daemon.edge(False, "test")
@@ -76,7 +76,7 @@ async def conversed(
 ) -> tuple[Outcome, list[dict[str, Any]]]:
     async with service:
         chosen: dict[str, Any] = {"log__record": str(record), "talk__mode": mode}
-        async with paper_room(service, monkeypatch, **chosen) as room:  # type: ignore[arg-type]
+        async with paper_room(service, monkeypatch, **chosen) as room:
             for name in ("ask-time", "ask-who")[:questions]:
                 await ask(room, mode, name)
         room.daemon.wire_record.close()
@@ -119,7 +119,7 @@ def test_a_record_gives_the_same_turn_again(
 
     async def story() -> None:
         first, again = tmp_path / "first.jsonl", tmp_path / "again.jsonl"
-        service = Service(ServiceSettings(key=KEY), scenario)
+        service = Service(SimulatorSettings(key=KEY), scenario)
         recorded, turns = await conversed(service, monkeypatch, mode, first, questions)
         replayed, turns_again = await conversed(Replay(script.load(first)), monkeypatch, mode, again, questions)
         assert replayed == recorded
@@ -148,10 +148,10 @@ def test_the_same_with_a_record_in_the_middle_of_a_report(tmp_path: Path) -> Non
     (played,) = script.load(report)
     assert played.steps == (
         AwaitMessage("session.update", None),
-        Say(0.25, "session.updated", {"session": {}}),
+        SayStep(0.25, "session.updated", {"session": {}}),
         # Nothing says what this service heard: that it answers means that it heard the end.
         AwaitSpeech("stopped"),
-        Say(0.0, "response.created", {}),
+        SayStep(0.0, "response.created", {}),
         End(0.25, 1000, 3),
     )
 
@@ -168,7 +168,7 @@ def test_what_holds_no_session_is_said_in_one_line(tmp_path: Path, capsys: pytes
 
 
 async def test_a_client_that_does_something_else_gets_on(tmp_path: Path) -> None:
-    played = script.Script(0, (AwaitMessage("session.update", 0.05), Say(0.0, "session.updated", {"n": "number"})))
+    played = script.Script(0, (AwaitMessage("session.update", 0.05), SayStep(0.0, "session.updated", {"n": "number"})))
     async with Replay([played]) as service, connect(service.url, proxy=None) as connection:
         async with asyncio.timeout(5):
             assert json.loads(await connection.recv()) == {"type": "session.updated", "n": 0}
@@ -179,7 +179,7 @@ async def test_a_client_that_does_something_else_gets_on(tmp_path: Path) -> None
 def test_the_end_of_a_turn_counts_however_it_is_said(committed_then: bool, commits_now: bool) -> None:
     """Whether the service's ear or the client's commit came first was a matter of milliseconds."""
     ends = AwaitMessage("input_audio_buffer.commit", 3.0) if committed_then else AwaitSpeech("stopped")
-    steps = (AwaitSpeech("began"), ends, Say(0.0, "input_audio_buffer.speech_stopped", {}))
+    steps = (AwaitSpeech("began"), ends, SayStep(0.0, "input_audio_buffer.speech_stopped", {}))
 
     async def story() -> None:
         loop = asyncio.get_running_loop()

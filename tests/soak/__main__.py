@@ -23,14 +23,14 @@ from pathlib import Path
 import numpy as np
 
 from appliance.audio.format import WIRE_HZ
-from appliance.commands.comparison import find
-from appliance.commands.virtual_card import VirtualCard, save_wav
 from appliance.simulator.scenario import Reply, Turn, conversation
 from appliance.simulator.service import Service
-from appliance.simulator.settings import ServiceSettings
-from appliance.turn.vocabulary import Outcome
-from tests.system.rig import PRESS_TO_SPEECH_S, words
-from tests.system.slow_network import Line, SlowNetwork
+from appliance.simulator.settings import SimulatorSettings
+from appliance.simulator.sound_match import find
+from appliance.simulator.virtual_card import VirtualCard, save_wav
+from appliance.turn.states import Outcome
+from tests.support.rig import PRESS_TO_SPEECH_S, words
+from tests.support.slow_network import Line, SlowNetwork
 
 from .box import KEY, Box
 from .figures import Asked, Run, take_sample
@@ -260,7 +260,7 @@ async def soak(minutes: float, seed: int, keep: Path | None) -> Run:
         folder = Path(name)
         said = folder / "said.wav"
         save_wav(said, words(200, 1240), WIRE_HZ)
-        settings = ServiceSettings(key=KEY, speed=4)
+        settings = SimulatorSettings(key=KEY, speed=4)
         async with (
             Service(settings, conversation(Turn(replies=(ANSWER,)))) as service,
             SlowNetwork(service.port, Line(), seed) as network,

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from appliance.turn.vocabulary import Outcome
+from appliance.turn.states import Outcome
 
 from .troubles import Trouble
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from appliance.turn.vocabulary import Outcome
+from appliance.turn.states import Outcome
 
 from .figures import LEAST_SAMPLES, MOST_GROWTH_MB, Asked, Run, Sample
 from .troubles import NOT_TAKEN, TROUBLES

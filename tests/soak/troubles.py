@@ -13,11 +13,11 @@ import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from appliance.commands.virtual_card import VirtualCard
 from appliance.simulator.scenario import Close, Connection, Fail, Moment, Scenario, Silence, Step
 from appliance.simulator.service import Service
-from appliance.turn.vocabulary import Outcome
-from tests.system.slow_network import Line, SlowNetwork
+from appliance.simulator.virtual_card import VirtualCard
+from appliance.turn.states import Outcome
+from tests.support.slow_network import Line, SlowNetwork
 
 from .box import Box
 

@@ -6,8 +6,8 @@ set -euo pipefail
 suite=trixie
 out=$1
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
-mirror=$(awk '/^URIs:/{print $2; exit}' /etc/apt/sources.list.d/debian.sources 2>/dev/null || true)
-mirror=${mirror:-http://deb.debian.org/debian}
+mirror=$(apt-get indextargets --format='$(ORIGIN) $(REPO_URI)' 'Created-By: Packages' | awk '$1 == "Debian" && !/security/ {print $2; exit}')
+[ -n "$mirror" ] || { echo "apt on this machine has no mirror of Debian: add one to /etc/apt/sources.list.d, run apt-get update" >&2; exit 1; }
 mkdir -p "$out"
 work=$(mktemp -d "$out/building.XXXXXX")
 trap 'rm -rf "$work"' EXIT

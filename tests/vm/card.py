@@ -11,25 +11,27 @@ import sys
 import time
 from pathlib import Path
 
-from appliance.audio import wire
-from appliance.audio.devices import Direction
+from appliance.soundhost import messages
+from appliance.soundhost.devices import Direction
 
 STATUS = Path("/proc/asound/Dummy/pcm0c/sub0/status")
 
 
-def ask_host(direction: Direction, percent: int) -> wire.Opened | wire.Failed:
+def ask_host(direction: Direction, percent: int) -> messages.Opened | messages.Failed:
     """What a sound host that is told to open the card says."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    command = (sys.executable, "-m", "appliance.audio.host", direction, str(theirs.fileno()))
+    command = (sys.executable, "-m", "appliance.soundhost.host", direction, str(theirs.fileno()))
     with ours, theirs, subprocess.Popen(command, pass_fds=(theirs.fileno(),), stderr=subprocess.DEVNULL) as host:
         ours.settimeout(30)
-        ours.send(wire.pack(wire.Open("Dummy", 48_000, 0, 10, percent)))
+        ours.send(messages.pack(messages.Open("Dummy", 48_000, 0, 10, percent)))
         try:
-            while isinstance(said := wire.unpack_from_host(ours.recv(wire.LARGEST_BYTES)), wire.Trying | wire.Waiting):
+            while isinstance(
+                said := messages.unpack_from_host(ours.recv(messages.LARGEST_BYTES)), messages.Trying | messages.Waiting
+            ):
                 pass
         finally:
             host.kill()
-    assert isinstance(said, wire.Opened | wire.Failed), said
+    assert isinstance(said, messages.Opened | messages.Failed), said
     return said
 
 
@@ -42,12 +44,12 @@ def volumes_are_set_and_unmuted() -> None:
     amixer("sset", "Mic", "10%", "nocap")
     before = amixer()
     opened = ask_host("playback", -1)
-    assert isinstance(opened, wire.Opened), opened
+    assert isinstance(opened, messages.Opened), opened
     assert amixer() == before, "left alone"
     opened = ask_host("playback", 70)
-    assert isinstance(opened, wire.Opened) and opened.level_note == "", opened
+    assert isinstance(opened, messages.Opened) and opened.level_note == "", opened
     opened = ask_host("capture", 60)
-    assert isinstance(opened, wire.Opened) and opened.level_note == "", opened
+    assert isinstance(opened, messages.Opened) and opened.level_note == "", opened
     shown = amixer("sget", "Master"), amixer("sget", "Mic")
     assert shown[0].count("[70%]") == 2, shown
     assert shown[1].count("[60%]") == shown[1].count("Capture [on]") == 2, shown
@@ -66,7 +68,7 @@ def who_has_the_card_is_named() -> None:
     expected = (
         f'"Dummy" is in use as a microphone by arecord (process {holder.pid}); stop that, or choose another device'
     )
-    assert said == wire.Failed(expected), said
+    assert said == messages.Failed(expected), said
 
 
 def main() -> int:

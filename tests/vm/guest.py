@@ -37,6 +37,10 @@ NAMES = ("Loopback: PCM (hw:0,0)", "Loopback: PCM (hw:1,0)")
 LIGHT_S = 2.0
 ANSWERED_S = 5.0
 SLIDES_S = 3.0
+SAID_AGAIN_S = 30.0
+"""Of an outage that lasts so long, another reason is news (``appliance.journal.rate_limit``); here a round takes that
+long when somebody else uses the host."""
+
 BUSY = 0.9
 """Of a core, for a whole second: what PortAudio does when its card is gone."""
 
@@ -253,18 +257,19 @@ def removal(box: Box, state: str, parts: tuple[str, ...]) -> Removal:
     for number in numbers:
         drive("bind", number)
     back_s = time.monotonic()
-    # While an answer plays, the light says nothing of a microphone (ruling 23); the journal does.
+    # While an answer plays, the light says nothing of a microphone (decision 23); the journal does.
     while any(box.said(rf"{part}: Loopback") == found[part] for part in parts):
         if time.monotonic() > back_s + 20:
             raise Trouble("not found again in 20 s")
         time.sleep(0.02)
+    most = 1 + int((time.monotonic() - began_s) // SAID_AGAIN_S)
     ready_s = box.light("ready", "speaking", "wait", since=since + 1)
     answered_s = box.state("speaking", since=ask(box), timeout_s=40)
     since = box.now()
     box.until(lambda event: event.get("outcome") == "answered", since, "an answered turn", 60)
     for part in parts:
         down, up = box.said(rf"no {part}: ") - lost[part], box.said(rf"{part}: Loopback") - found[part]
-        if (down, up) != (1, 1):
+        if not 1 <= down <= most or up != 1:
             raise Trouble(f"{part}: {down} lines down and {up} up")
     return Removal(shown_s - began_s, ready_s - back_s, answered_s - back_s, busy)
 
@@ -299,7 +304,13 @@ def main(arguments: list[str]) -> int:
     good = rounds = 0
     try:
         process = box.daemon.pid
+        # The light says ready as soon as there is a microphone.
         box.light("ready", since=0, timeout_s=60)
+        began_s = time.monotonic()
+        while not all(box.said(rf"{part}: Loopback") for part in NUMBER):
+            if time.monotonic() > began_s + 60:
+                raise Trouble("microphone and speaker are not both there")
+            time.sleep(0.02)
         for state, count in counts.items():
             for number in range(count):
                 parts = choices[state][number % len(choices[state])]

@@ -16,15 +16,17 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from gpiozero import Device
 
-from appliance.config_tables import ContactSettings, LedSettings
-from appliance.edge.panel import Panel
-from appliance.turn.gestures import Gestures, Press
-from appliance.turn.lights import Pattern
+from appliance.config.loader import load
+from appliance.config.settings import ContactSettings, LedSettings, PanelSettings
+from appliance.panel import gestures as told
+from appliance.panel.light import Pattern
+from appliance.panel.panel import Panel
 
 BUTTON, LED = 17, 27
 FOLDER = Path("/run/box")
@@ -106,12 +108,9 @@ class Lines(logging.Handler):
         self.said.append(record.getMessage())
 
 
-class Wiring(NamedTuple):
-    """What the panel asks of its settings."""
-
-    button: ContactSettings
-    mute: ContactSettings
-    leds: LedSettings
+def wiring(button: ContactSettings, mute: ContactSettings, leds: LedSettings) -> PanelSettings:
+    """The shipped panel with other pins."""
+    return replace(load(None).panel, button=button, mute=mute, leds=leds)
 
 
 class Pressed(NamedTuple):
@@ -131,7 +130,7 @@ async def pressed() -> AsyncIterator[Pressed]:
         panel.show(Pattern.LISTENING if down else Pattern.READY_DARK)
 
     leds = LedSettings(kind="pwm", gpio=(LED,), active_high=True)
-    panel = Panel(Wiring(ContactSettings(BUTTON, "up"), ContactSettings(0, "up"), leds), edge)
+    panel = Panel(wiring(ContactSettings(BUTTON, "up"), ContactSettings(0, "up"), leds), edge)
     lines = Lines()
     logging.getLogger("appliance").addHandler(lines)
     task = asyncio.create_task(panel.run())
@@ -197,9 +196,9 @@ async def a_spike_is_no_press() -> str:
                 del box.edges[before:]
             else:
                 lengths_s.append(length_s)
-        gestures, presses = Gestures(0.03, "button", PRESS_MIN_S), 0
+        gestures, presses = told.Gestures(0.03, "button", PRESS_MIN_S), 0
         for down, at_s in box.edges:
-            presses += sum(isinstance(gesture, Press) for gesture in gestures.edge(down, at_s))
+            presses += sum(isinstance(gesture, told.Pressed) for gesture in gestures.edge(down, at_s))
     said = f"{SPIKES} spikes of {milliseconds(lengths_s)} ms, {len(box.edges)} edges, {presses} presses"
     if presses:
         raise Trouble(said)
@@ -272,7 +271,7 @@ async def steady(wired: bool) -> None:
     """A panel that is ready, for ever; the program that is measured."""
     contact = ContactSettings(BUTTON if wired else 0, "up")
     leds = LedSettings(kind="pwm" if wired else "none", gpio=(LED,) if wired else (), active_high=True)
-    panel = Panel(Wiring(contact, ContactSettings(0, "up"), leds), lambda down, at_s, source: None)
+    panel = Panel(wiring(contact, ContactSettings(0, "up"), leds), lambda down, at_s, source: None)
     task = asyncio.create_task(panel.run())
     panel.show(Pattern.READY)
     # Drawn a few times: everything has been loaded.

@@ -2,8 +2,9 @@
 # run.sh SCENARIO [ARGUMENT ...]: boots the machine of build.sh, as root and bounded in time.
 #
 #   unplug [idle=4 listening=3 speaking=3]   guest.py pulls the sound cards out of this tree's daemon, card.py tries their controls
-#   cards [starts=20 named=3 boxes=3]        cards.py starts this tree's sound with the shipped configuration
+#   cards [starts=20 named=3 boxes=5]        cards.py starts this tree's sound with the shipped configuration
 #   pins                                     pins.py tries this tree's driver of button and LED, and measures what they cost
+#   bench                                    bench.py measures this tree beside the script of tests/bench/quickstart.py
 #   service DEB                              service.py installs the package and has a conversation with its service
 #
 # Exit status: 0 if everything held; 99 if the machine said nothing.
@@ -34,6 +35,14 @@ cards)
 pins)
 	cp -r "$here/../../appliance" "$here/pins.py" "$here/header.sh" "$share/"
 	cp "$here/pins.sh" "$share/run.sh"
+	;;
+bench)
+	cp -r "$here/../../appliance" "$share/"
+	mkdir -p "$share/tests/bench" "$share/tests/vm"
+	touch "$share/tests/__init__.py" "$share/tests/bench/__init__.py" "$share/tests/vm/__init__.py"
+	cp "$here/../bench/quickstart.py" "$here/../bench/processes.py" "$share/tests/bench/"
+	cp "$here/guest.py" "$here/bench.py" "$share/tests/vm/"
+	cp "$here/bench.sh" "$share/run.sh"
 	;;
 service)
 	cp "$here/service.py" "$here/header.sh" "$share/"

@@ -1,0 +1,1 @@
+"""One box: built, joined, run."""

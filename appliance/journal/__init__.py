@@ -1,0 +1,1 @@
+"""How a line of the journal looks, its kinds, its limits."""

@@ -1,0 +1,1 @@
+"""The small program that touches a sound card."""
