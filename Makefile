@@ -55,7 +55,7 @@ APT_INSTALL_DEB = $(APT_GET) -o Dpkg::Options::=--force-confdef -o Dpkg::Options
 demo: $(READY)
 	$(BIN)/python -m appliance demo $(ARGS)
 
-# Four at a time also on two processors: most of a test over the sound card is waiting for sound. A file stays together,
+# Five at a time also on two processors: most of a test over the sound card is waiting for sound. A file stays together,
 # since its tests share a card. The compiler makes sound cards of any kind (tests/audio/odd_card).
 test: PACKAGES += gcc libc6-dev libasound2-dev
 test: $(READY)-test
