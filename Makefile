@@ -114,9 +114,10 @@ $(AXE): Makefile | packages
 
 # systemd-nspawn is for root alone: with sudo, or every test is skipped and says so. Trees of Debian are kept in VOICE_APPLIANCE_CACHE.
 test-containers: PACKAGES += $(BUILD_PACKAGES) mmdebstrap systemd-container reprepro gpg openssl systemd-journal-remote
+test-containers: AS_ROOT = $(if $(filter 0,$(shell id -u)),,$(if $(shell command -v sudo),sudo --preserve-env=VOICE_APPLIANCE_CACHE))
 test-containers: packages $(READY)-test
-	$(if $(filter 0,$(shell id -u)),,$(if $(shell command -v sudo),sudo --preserve-env=VOICE_APPLIANCE_CACHE)) \
-		$(BIN)/python -m pytest -p no:cacheprovider tests/containers $(ARGS)
+	$(AS_ROOT) $(BIN)/python -m tests.containers.machine
+	$(AS_ROOT) $(BIN)/python -m pytest -p no:cacheprovider --numprocesses=3 --dist=loadfile tests/containers $(ARGS)
 
 # Its name before.
 test-system: test-containers

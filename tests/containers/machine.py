@@ -9,6 +9,7 @@ enters from outside (nsenter, measured). Needs root.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
@@ -66,17 +67,26 @@ def tree(suite: str, more: str = "") -> Path:
     cache = Path(os.environ.get("VOICE_APPLIANCE_CACHE") or Path.home() / ".cache" / "voice-appliance")
     digest = hashlib.sha256(packages.encode()).hexdigest()[:8]
     made = cache / f"{kind}-{digest}"
-    if not made.exists():
-        cache.mkdir(parents=True, exist_ok=True)
-        for former in cache.glob(f"{kind}-*"):
-            shutil.rmtree(former)
-        unfinished = cache / f"{kind}-{digest}.unfinished"
-        keyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
-        source = f"deb [signed-by={keyring}] {_mirror()} {suite} main"
-        options = ("--variant=minbase", f"--keyring={keyring}", f"--include={packages}", "--quiet")
-        subprocess.run(("mmdebstrap", *options, suite, str(unfinished), source), check=True, timeout=BUILD_S)
-        unfinished.rename(made)
+    cache.mkdir(parents=True, exist_ok=True)
+    # Several test processes want the same one.
+    with (cache / f"{kind}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.exists():
+            _build(made, suite, packages)
     return made
+
+
+def _build(made: Path, suite: str, packages: str) -> None:
+    """Make a tree; those with the packages of before go."""
+    kind, cache = made.name.rpartition("-")[0], made.parent
+    for former in cache.glob(f"{kind}-*"):
+        shutil.rmtree(former)
+    unfinished = made.with_name(f"{made.name}.unfinished")
+    keyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
+    source = f"deb [signed-by={keyring}] {_mirror()} {suite} main"
+    options = ("--variant=minbase", f"--keyring={keyring}", f"--include={packages}", "--quiet")
+    subprocess.run(("mmdebstrap", *options, suite, str(unfinished), source), check=True, timeout=BUILD_S)
+    unfinished.rename(made)
 
 
 def _mirror() -> str:
@@ -238,3 +248,11 @@ def _library_files() -> Iterator[tuple[Path, Path]]:
         for file in files(name) or ():
             if ".." not in file.parts and "__pycache__" not in file.parts:
                 yield Path(str(file.locate())), Path(file)
+
+
+if __name__ == "__main__":
+    # Before the tests, whose time limit is for themselves.
+    if not lacking():
+        for each in SUITES:
+            tree(each)
+            tree(each, FLEET)
