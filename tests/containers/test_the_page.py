@@ -38,6 +38,18 @@ with connect("ws://127.0.0.1:{PORT}/watch", origin="http://127.0.0.1:{PORT}", pr
 """Watches the page as a browser does, until it has seen the box's state, and so many seconds more."""
 
 
+KIOSK = "voice-appliance-kiosk.service"
+
+SHOWN = "/run/voice-appliance-kiosk/shown"
+
+BROWSER = """#!/bin/sh
+while [ $# -gt 1 ]; do shift; done
+cat "${1#file://}" > "$RUNTIME_DIRECTORY/shown"
+sleep 60
+"""
+"""Keeps the page that it was to show."""
+
+
 def listening(machine: Machine) -> list[str]:
     """Addresses, as the kernel writes them, at which TCP is listened."""
     return machine.shell(LISTENING).split()
@@ -106,6 +118,29 @@ def test_it_ends_when_nobody_looks(machine: Machine) -> None:
     machine.until(lambda: machine.show("ActiveState", SERVICE) == "inactive", 60)
     assert machine.show("Result", SERVICE) == "success"
     assert machine.shell(GET) == "200"
+
+
+def test_the_kiosks_unit_starts_a_browser_again_and_shows_its_token_to_nobody(machine: Machine) -> None:
+    """With a program in place of the browser: a container has no screen, and no first console either."""
+    machine.put("/usr/local/bin/cog", BROWSER)
+    machine.shell(
+        f"chmod 755 /usr/local/bin/cog; mkdir -p /etc/systemd/system/{KIOSK}.d;"
+        f"printf '[Service]\nPAMName=\nTTYPath=\nStandardInput=null\n' > /etc/systemd/system/{KIOSK}.d/no-console.conf;"
+        "sh /share/systemd/kiosk/install",
+        60,
+    )
+    machine.until(lambda: machine.attempt(f"test -s {SHOWN}")[0] == 0)
+    token = machine.shell("cat /var/lib/private/voice-appliance-page/token")
+    shown = machine.shell(f"cat {SHOWN}")
+    assert f"http://127.0.0.1:{PORT}/#{token}" in shown
+    pid = machine.show("MainPID", KIOSK)
+    assert machine.shell(f"stat --format=%U /proc/{pid}") == "voice-appliance-kiosk"
+    assert token not in machine.shell("cat /proc/[0-9]*/cmdline | tr '\\0' ' '")
+    machine.shell(f"kill -9 {pid}")
+    machine.until(lambda: machine.show("MainPID", KIOSK) not in ("0", pid))
+    machine.shell("sh /share/systemd/kiosk/install remove", 60)
+    assert machine.show("LoadState", KIOSK) == "not-found"
+    machine.shell(f"systemctl start {SOCKET}")
 
 
 def test_it_goes_with_its_socket(machine: Machine) -> None:
