@@ -117,6 +117,9 @@ def main() -> int:
     _tell("idle", window.end())
     talking, asked_s, seconds = conversation(box)
     _tell("talk", talking)
+    # A card has one reader; the service goes on.
+    box.daemon.terminate()
+    box.daemon.wait(10)
     script = conversation_with_script(box.url, asked_s, seconds)
     _tell("script", script)
     box.end()
