@@ -65,7 +65,8 @@ def _read_created(message: Fields) -> ev.ResponseCreated:
 
 def _read_call(call: Fields) -> ev.FunctionCall:
     name = call.text_or_empty("name")[:MAX_IDENTIFIER_CHARS] or None
-    arguments = call.text_if_any("arguments")
+    # JSON in JSON, says the reference; a service that leaves out the inner text means the same.
+    arguments = call.json_if_any("arguments")
     return ev.FunctionCall(call.identifier_if_any("call_id"), name, arguments, call.identifier_if_any("item_id"))
 
 

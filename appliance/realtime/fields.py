@@ -60,6 +60,11 @@ class Fields:
         value = self._values.get(name)
         return _well_formed(value) if isinstance(value, str) else None
 
+    def json_if_any(self, name: str) -> str | None:
+        """The text, or what else stands there as JSON text; None if nothing does."""
+        value = self._values.get(name)
+        return self.text_if_any(name) if value is None or isinstance(value, str) else json.dumps(value)
+
     def text_or_empty(self, name: str) -> str:
         """The text, or "" for whatever else stands there."""
         return self.text_if_any(name) or ""

@@ -352,11 +352,20 @@ def test_an_error_is_read_in_any_shape(error: dict[str, Any], read: tuple[str, s
 
 
 @pytest.mark.parametrize(
-    "arguments", [{}, {"arguments": None}, {"arguments": {"city": "Kochi"}}, {"arguments": 7}], ids=str
+    ("arguments", "read"),
+    [
+        ({}, None),
+        ({"arguments": None}, None),
+        ({"arguments": {"city": "കൊച്ചി"}}, json.dumps({"city": "കൊച്ചി"})),
+        ({"arguments": {}}, "{}"),
+        ({"arguments": 7}, "7"),
+        ({"arguments": ["Kochi"]}, '["Kochi"]'),
+    ],
+    ids=str,
 )
-def test_a_call_is_a_call_whatever_its_arguments_are(arguments: dict[str, Any]) -> None:
+def test_a_call_is_a_call_whatever_its_arguments_are(arguments: dict[str, Any], read: str | None) -> None:
     call = decode(json.dumps({"type": "response.function_call_arguments.done", "call_id": "c", **arguments}))
-    assert call == ev.FunctionCallArgumentsDone(None, None, "c", None)
+    assert call == ev.FunctionCallArgumentsDone(None, None, "c", read)
 
 
 @pytest.mark.parametrize(
