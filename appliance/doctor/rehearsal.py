@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,9 @@ from typing import Any, Final
 from appliance.box.box import Box
 from appliance.config import loader
 from appliance.config.loader import Config
+from appliance.control import client
+from appliance.errors import UnavailableError
+from appliance.link.failures import Class
 from appliance.realtime.observed import Observation, observations
 from appliance.realtime.record import Attempt, Connected, Entry, line_of
 from appliance.simulator import voices
@@ -49,6 +53,13 @@ BEYOND_S: Final = 60.0
 
 WHOLE_S: Final = 0.1
 """So much less of an answer may have been heard than came: the last block of it."""
+
+HUNG_UP_S: Final = 3.0
+"""What the daemon gets to close its session; two ways over a slow network, and link.close_timeout_s is 1."""
+
+LOOK_S: Final = 0.05
+
+STOP_DAEMON: Final = "this box's own daemon may have it: sudo systemctl stop voice-appliance; rehearse; start it again"
 
 REPORT: Final = "voice-appliance rehearse --record FILE keeps what the service did, without a word; send it to support"
 
@@ -91,8 +102,10 @@ async def rehearse(
         lines.append(line_of(entry, loop.time() - began_s))
         on_line(lines[-1])
 
+    own = loader.load(path)
+    beside_daemon = await asyncio.to_thread(_have_hung_up, own.control.socket_path)
     with tempfile.TemporaryDirectory(prefix="voice-appliance-rehearsal-") as folder:
-        settings = _settings(loader.load(path), path, Path(folder), record)
+        settings = _settings(own, path, Path(folder), record)
         card = Cardless()
         daemon = Box(settings, credential=credential, sound_host=card, record=note)
         turns: list[dict[str, Any]] = []
@@ -107,7 +120,24 @@ async def rehearse(
                 daemon.stop()
                 await running
     happened, fix = ("", "") if verdict is None else (verdict.happened, fix_of(verdict.fix))
+    if verdict is not None and verdict.class_ is Class.LIMIT and beside_daemon:
+        fix = STOP_DAEMON
     return Rehearsed(lines, turns[0] if turns else None, happened, fix)
+
+
+def _have_hung_up(socket_path: str) -> bool:
+    """Have this box's own daemon close its session, for a plan may allow one; whether there is a daemon.
+
+    It keeps a session that somebody talks in. Blocks for HUNG_UP_S at most, and ANSWER_TIMEOUT_S for one that hangs.
+    """
+    try:
+        client.ask(socket_path, "hang-up")
+        ends_s = time.monotonic() + HUNG_UP_S
+        while client.ask(socket_path, "status")["status"]["link"] == "open" and time.monotonic() < ends_s:
+            time.sleep(LOOK_S)
+    except UnavailableError:
+        return False
+    return True
 
 
 def _settings(own: Config, path: str | None, folder: Path, record: str) -> Config:

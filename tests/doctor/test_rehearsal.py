@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from appliance.box.box import Box
 from appliance.commands.rehearse import Shown
 from appliance.config import loader
 from appliance.doctor import rehearsal
+from appliance.doctor.cardless import Cardless
 from appliance.doctor.finding import Grade
+from appliance.link.link import LinkState
 from appliance.simulator import script, voices
 from appliance.simulator.replay import Replay
 from appliance.simulator.scenario import Call, Close, Connection, Moment, Reply, Scenario, Step, Turn, conversation
 from appliance.simulator.service import Service
 from appliance.simulator.settings import SimulatorSettings
+from appliance.turn.states import State
 
 KEY = "swaram_test_0123456789abcdef"
 TOOL = conversation(Turn(heard="ask-time", replies=(Reply(calls=(Call(name="get_time"),)), Reply(tone_ms=700))))
@@ -74,6 +80,48 @@ async def test_a_service_that_it_does_not_work_with(tmp_path: Path, scenario: Sc
         rehearsed = await rehearsal.rehearse(configuration(tmp_path, service.url), credential)
     finding = rehearsal.judged(rehearsed)
     assert finding.verdict is Grade.FAULT and line in finding.line and fix in finding.fix, finding
+
+
+@contextlib.asynccontextmanager
+async def daemon_of_this_box(path: str) -> AsyncIterator[Box]:
+    """It has a session open, and its control socket where the configuration says."""
+    box = Box(loader.load(path), credential=credential, sound_host=Cardless())
+    running = asyncio.create_task(box.run())
+    try:
+        await box.until(lambda: box.ready, 5)
+        box.retry()
+        await box.until(lambda: box.link.state is LinkState.OPEN, 5)
+        yield box
+    finally:
+        box.stop()
+        await running
+
+
+def one_connection(folder: Path, url: str) -> str:
+    more = {"control.socket": str(folder / "control.sock"), "panel.button.gpio": 0, "panel.leds.kind": "none"}
+    return configuration(folder, url, **more)
+
+
+async def test_the_boxs_own_daemon_gives_way_where_the_plan_has_one_connection(tmp_path: Path) -> None:
+    async with Service(SimulatorSettings(key=KEY, max_connections=1), TOOL) as service:
+        path = one_connection(tmp_path, service.url)
+        async with daemon_of_this_box(path) as box:
+            finding = rehearsal.judged(await rehearsal.rehearse(path, credential))
+            assert finding.verdict is Grade.OK, finding
+            assert box.machine.state is State.READY
+            assert [connection.close_code for connection in service.connections] == [1000, 1000]
+
+
+async def test_a_daemon_that_does_not_give_way_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody is talking with it."""
+    monkeypatch.setattr(rehearsal, "HUNG_UP_S", 0.2)
+    async with Service(SimulatorSettings(key=KEY, max_connections=1), TOOL) as service:
+        path = one_connection(tmp_path, service.url)
+        async with daemon_of_this_box(path) as box:
+            box.edge(True, "somebody")
+            finding = rehearsal.judged(await rehearsal.rehearse(path, credential))
+    assert finding.verdict is Grade.FAULT and "4008" in finding.line
+    assert "systemctl stop voice-appliance" in finding.fix
 
 
 def test_a_greeting_is_not_taken_for_the_answer(tmp_path: Path) -> None:
