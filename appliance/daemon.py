@@ -152,7 +152,8 @@ class Daemon:
         """A box of the present configuration, whose history is kept."""
         problems = (*self._loaded.problems, *boot_files.refused())
         box = Box(self._loaded.config, setup_problems=problems, recall=self._recorder.as_data)
-        box.listeners += [self._recorder.happened, self._day_book.happened]
+        box.watch(self._recorder.happened)
+        box.watch(self._day_book.happened)
         self._day_book.attach(box.ledger.totals)
         return box
 
@@ -170,7 +171,7 @@ class Daemon:
             box.record(True)
         box.look_for_key()
         text = sd_notify.StatusText(self._notifications, box.face.words)
-        box.listeners.append(lambda _: text.changed())
+        box.watch(lambda _: text.changed())
         workers: dict[str, sd_notify.Due] = {
             "microphone": lambda: box.microphone.due_s,
             "speaker": lambda: box.speaker.due_s,

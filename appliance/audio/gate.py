@@ -158,8 +158,8 @@ class Gate:
         """What is known of the room, to be set again when what was heard since was no part of it."""
         return self._room.copy()
 
-    @room.setter
-    def room(self, room: Room) -> None:
+    def remember(self, room: Room) -> None:
+        """Know this of the room, and nothing else."""
         self._room = room.copy()
 
     @property

@@ -16,12 +16,13 @@ from appliance.config.settings import MicrophoneSettings
 from appliance.soundhost import messages
 from appliance.turn.value import Value
 
+from .any_host import MakesHost
 from .card_preference import Preference
 from .format import SAMPLE_BYTES, WIRE_HZ, frames_from_ms
 from .levels import SILENCE_DBFS, audible_dbfs
 from .resample import Resampler, to_mono
 from .ring import Ring
-from .sound_host import MakesHost, SoundHost
+from .sound_host import SoundHost
 from .speech_level import speech_dbfs
 
 LOOK_FRAMES = frames_from_ms(200)
@@ -71,8 +72,19 @@ class MicrophoneClosed(Value):
 MicrophoneEvent = MicrophoneOpened | MicrophoneGone | MicrophoneHole | MicrophoneClosed
 
 
+def _request(settings: MicrophoneSettings, idle_kept_s: float) -> messages.Open:
+    return messages.Open(
+        settings.device,
+        settings.rate_hz,
+        0 if isinstance(settings.channel, str) else settings.channel,
+        settings.period_ms,
+        settings.capture_percent,
+        idle_ms=round(1000 * idle_kept_s),
+    )
+
+
 def _nobody() -> None:
-    """``on_audio`` before somebody listens."""
+    """``on_audio`` where nobody listens."""
 
 
 class Microphone:
@@ -80,7 +92,7 @@ class Microphone:
 
     ``environment``, ``preference``: as in ``SoundHost``. ``idle_pace_ms``: as in ``wire.Pace``, while nobody attends;
     ``talk_pace_ms``: the same while somebody does. ``idle_kept_s``: so much is kept in the sound host while the pace is
-    HOLD, and nothing gets into the ring.
+    HOLD, and nothing gets into the ring. ``on_audio`` is called whenever the ring has grown.
     """
 
     def __init__(
@@ -94,20 +106,13 @@ class Microphone:
         idle_pace_ms: int = messages.HOLD,
         talk_pace_ms: int = messages.AT_ONCE,
         idle_kept_s: float = 0.0,
+        on_audio: Callable[[], None] = _nobody,
     ) -> None:
         channel = settings.channel
         self._channel: int | Literal["mix"] = "mix" if isinstance(channel, str) else channel
         self._ring = ring
         self._on_event = on_event
-        request = messages.Open(
-            settings.device,
-            settings.rate_hz,
-            0 if self._channel == "mix" else self._channel,
-            settings.period_ms,
-            settings.capture_percent,
-            idle_ms=round(1000 * idle_kept_s),
-        )
-        self._host = host("capture", request, self, environment, preference)
+        self._host = host("capture", _request(settings, idle_kept_s), self, environment, preference)
         self._idle_pace_ms = idle_pace_ms
         self._talk_pace_ms = talk_pace_ms
         self._attentive = True
@@ -128,8 +133,7 @@ class Microphone:
         """What is open; None while there is no microphone."""
         self.is_closed = False
         """``close`` was called, and ``open`` was not since."""
-        self.on_audio: Callable[[], None] = _nobody
-        """Called whenever the ring has grown."""
+        self.on_audio = on_audio
 
     @property
     def process_id(self) -> int | None:
@@ -160,11 +164,11 @@ class Microphone:
     @property
     def attentive(self) -> bool:
         """The ring follows as ``talk_pace_ms`` says, as a person who speaks needs it. Otherwise as ``idle_pace_ms``
-        says, which saves most of what an idle box costs; set to True, the ring has what was held a moment later."""
+        says, which saves most of what an idle box costs; attended to, the ring has what was held a moment later."""
         return self._attentive
 
-    @attentive.setter
-    def attentive(self, wanted: bool) -> None:
+    def attend(self, wanted: bool) -> None:
+        """See ``attentive``."""
         self._attentive = wanted
         self._keep_pace()
 
@@ -173,16 +177,16 @@ class Microphone:
         """Somebody has stopped speaking, and the last of it is wanted: the ring is never more than a block behind."""
         return self._awaits_end
 
-    @awaits_end.setter
-    def awaits_end(self, wanted: bool) -> None:
+    def await_end(self, wanted: bool) -> None:
+        """See ``awaits_end``."""
         self._awaits_end = wanted
         self._keep_pace()
 
     def _keep_pace(self) -> None:
         if not self._attentive and self._looked is None:
-            self._host.pace = self._idle_pace_ms
+            self._host.keep_pace(self._idle_pace_ms)
         else:
-            self._host.pace = messages.AT_ONCE if self._awaits_end else self._talk_pace_ms
+            self._host.keep_pace(messages.AT_ONCE if self._awaits_end else self._talk_pace_ms)
 
     def look(self) -> None:
         """Somebody wants to know how loud it is: attended to for LOOKED_S, so that whoever asks again is told anew."""

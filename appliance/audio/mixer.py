@@ -60,8 +60,8 @@ class Mixer:
         """0 to 100."""
         return self._volume
 
-    @volume.setter
-    def volume(self, percent: float) -> None:
+    def set_volume(self, percent: float) -> None:
+        """See ``volume``."""
         self._volume = percent
         self._target = volume_gain(percent)
         self._ramp_left = RAMP_FRAMES

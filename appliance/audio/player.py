@@ -10,7 +10,7 @@ of the event loop and return at once.
 
 How the speaker uses it:
 
-- at every call of ``on_change`` and every report of the host: first ``played`` (so that the player knows how much is
+- whenever ``watch`` tells and every report of the host: first ``played`` (so that the player knows how much is
   still on its way), then ``take`` as many frames as the host may be given, then ``take_events``;
 - ``take`` may return fewer frames than asked, also none, amid a reply: the next ones have not arrived, and the player
   waits for them while enough is on its way to the card. Before that runs out it fades out and counts an underrun, so
@@ -34,6 +34,7 @@ from appliance.turn.value import Value
 from .format import frames_from_ms, frames_from_s, s_from_frames
 from .levels import fade_in
 from .mixer import Mixer
+from .player_events import PlayerEvent, ReplyFinished, ReplyStarted, ReplyTruncated, ReplyUnderran
 from .reply import ReplyBuffer
 
 FADE_FRAMES = frames_from_ms(5)
@@ -57,35 +58,6 @@ REMEMBERED_REPLIES = 64
 """Replies that are over are remembered by id, so that a late delta does not start them again. A turn has one or two."""
 
 
-class ReplyStarted(Value):
-    """The first sample of the reply was written to the card."""
-
-    response_id: str
-
-
-class ReplyFinished(Value):
-    """The reply has ended and its last sample, the ``frames``-th, was written. The player has forgotten it."""
-
-    response_id: str
-    frames: int
-
-
-class ReplyTruncated(Value):
-    """``reply_buffer_s`` is full: the rest of the reply is dropped. Once per reply."""
-
-    response_id: str
-
-
-class ReplyUnderran(Value):
-    """The reply arrives more slowly than it plays: a gap, with faded edges. ``count`` is ``Player.underruns``."""
-
-    response_id: str
-    count: int
-
-
-PlayerEvent = ReplyStarted | ReplyFinished | ReplyTruncated | ReplyUnderran
-
-
 class _Span(Value):
     """Frames [start, end) of what was taken hold ``reply`` from its ``position`` on."""
 
@@ -96,7 +68,7 @@ class _Span(Value):
 
 
 def _nobody() -> None:
-    """``on_change`` before a speaker listens."""
+    """Who is told before a speaker listens."""
 
 
 class Player:
@@ -130,8 +102,12 @@ class Player:
         """Gaps inside replies, since the player was made."""
         self.dropped_frames = 0
         """Frames not kept because ``reply_buffer_s`` was full, since the player was made."""
-        self.on_change: Callable[[], None] = _nobody
-        """Called after anything the daemon did that may give ``take`` or ``take_events`` something new."""
+        self._on_change: Callable[[], None] = _nobody
+
+    def watch(self, on_change: Callable[[], None]) -> None:
+        """``on_change`` is called, from now on and nothing else, after anything the daemon did that may give ``take``
+        or ``take_events`` something new."""
+        self._on_change = on_change
 
     # ------------------------------------------------------------ filling: the daemon
 
@@ -156,7 +132,7 @@ class Player:
                 reply.truncated = True
                 self._events.append(ReplyTruncated(response_id))
         reply.add(samples)
-        self.on_change()
+        self._on_change()
         return samples.size
 
     def end(self, response_id: str) -> None:
@@ -165,17 +141,17 @@ class Player:
         if reply is not None:
             reply.ended = True
             self._settle(reply)
-            self.on_change()
+            self._on_change()
 
     def play(self) -> None:
         """Open the gate: replies, present and future, may sound. Closed at first, and by ``hold`` and ``flush``."""
         self._open = True
-        self.on_change()
+        self._on_change()
 
     def hold(self) -> None:
         """Close the gate: replies are kept and do not start; one that sounds fades out, to go on there at ``play``."""
         self._open = False
-        self.on_change()
+        self._on_change()
 
     def earcon(self, samples: npt.NDArray[np.int16]) -> None:
         """Play ``samples``, a tone or a clip, whose edges are faded already: on a reply that sounds, ahead of one
@@ -184,16 +160,16 @@ class Player:
         The gate does not matter. A second earcon follows the first.
         """
         self._mixer.add(samples)
-        self.on_change()
+        self._on_change()
 
     @property
     def volume(self) -> float:
         """0 to 100. A change is gradual over 20 ms from the next sample taken, and immediate in silence."""
         return self._mixer.volume
 
-    @volume.setter
-    def volume(self, percent: float) -> None:
-        self._mixer.volume = percent
+    def set_volume(self, percent: float) -> None:
+        """See ``volume``."""
+        self._mixer.set_volume(percent)
 
     # ------------------------------------------------------------ taking back: through the speaker
 
@@ -257,7 +233,7 @@ class Player:
         self._mixer.cut()
         self._sounding = False
         self._restart_count()
-        self.on_change()
+        self._on_change()
 
     # ------------------------------------------------------------ emptying: the speaker
 

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
-from typing import NoReturn, Protocol
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NoReturn
 
 from appliance.soundhost import messages
-from appliance.soundhost.card_owners import is_free
 from appliance.soundhost.devices import Card, Direction, KernelFolders, able_cards, card_named, is_there
 
+from .any_host import Owner
 from .card_preference import Preference
+from .card_search import LOOK_AGAIN_S, BetterCard, MissingDevice
 from .child_process import Child, child_for
 
 STALL_S = 1.0
@@ -34,16 +36,6 @@ CALL_S = 2.5
 """One call of the sound library after that, and from opening to the first sign of life. PortAudio is patient with a
 busy card for 1 s, and a sleeping PulseAudio sink took up to 1.9 s to start (measured). With CHECK_S a call that hangs
 is ended within 3 s."""
-
-LOOK_AGAIN_S = 2.0
-"""A missing device is looked for this often (design.md, section 2); and a better card than the open one."""
-
-SOON_S = 0.5
-"""The same after the start, and after the kernel's list of cards has changed: it was perhaps this one."""
-
-SETTLING_S = 4.0
-"""So long after a start or such a change: udev sets the rights of a new card's files a moment after it appears, and
-others, such as a desktop's sound server, look at it (neither measured)."""
 
 BACKOFF_S = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0)
 """Before starting the next host, by the number of failures in a row. The first is replaced at once: sound is back
@@ -76,50 +68,13 @@ CHANGED = "a better card is there"
 """Why a host ends whose successor takes another card."""
 
 
-class Owner(Protocol):
-    """Who uses a sound host: the microphone or the speaker. Called in the loop's thread; an exception ends ``run``."""
+@dataclass(slots=True)
+class _Life:
+    """What is known of a host's being alive: ``heard_s``, monotonic, is the last sign of it, or when one was last asked
+    for; the next is due ``limit_s`` later."""
 
-    def opened(self, opened: messages.Opened) -> None:
-        """A device runs from now on; everything about the one before is void."""
-
-    def lost(self, reason: str) -> None:
-        """There is no device now, and why, in words for a journal. Called once for each change of reason."""
-
-    def changes(self) -> None:
-        """The device is closed, since a better one is there: nothing is wrong, and ``opened`` or ``lost`` follows."""
-
-    def received(self, message: messages.Block | messages.Played) -> None:
-        """What the running device says."""
-
-    def fetched(self) -> None:
-        """That was all for now: what was received can be dealt with together."""
-
-
-class AnyHost(Protocol):
-    """What microphone and speaker need of a sound host; ``SoundHost`` says what each does."""
-
-    pace: int
-
-    @property
-    def due_s(self) -> float | None: ...
-
-    @property
-    def process_id(self) -> int | None: ...
-
-    @property
-    def instead_of(self) -> Card | None: ...
-
-    def send(self, message: messages.Samples | messages.Flush) -> None: ...
-
-    def pause(self) -> None: ...
-
-    def resume(self) -> None: ...
-
-    async def run(self) -> NoReturn: ...
-
-
-MakesHost = Callable[[Direction, messages.Open, Owner, Mapping[str, str] | None, Preference | None], AnyHost]
-"""``SoundHost``, or what stands in its place where no card is."""
+    heard_s: float
+    limit_s: float
 
 
 class SoundHost:
@@ -127,6 +82,10 @@ class SoundHost:
 
     ``environment``: instead of the daemon's own; only the variables of PASSED_ON are handed over either way.
     ``preference``: which card "auto" may take; None: whatever is there, until one has been open.
+
+    To be read: ``instead_of``, in whose place the device is that was opened last (None: in nobody's, or in its own);
+    ``due_s``, when ``run`` looks after its host again, in monotonic seconds (None: before it, and while it is paused);
+    ``started``, hosts started so far.
     """
 
     def __init__(
@@ -145,7 +104,6 @@ class SoundHost:
         self._preference = Preference(direction) if preference is None else preference
         self._machine = machine
         self._child: Child | None = None
-        """None while there is no host."""
         self._running = False
         """The device is open."""
         self._pace = messages.AT_ONCE
@@ -153,26 +111,14 @@ class SoundHost:
         """The next look at the clock; None while there is no host."""
         self._over: asyncio.Future[str] | None = None
         """Why the present host is of no more use, once that is known; None while there is no host."""
-        self._heard_s = 0.0
-        """Last sign of life, or when one was last asked for."""
-        self._limit_s = LOOKING_S
-        """How long after ``_heard_s`` the next one is due."""
-        self._look_at_s: float | None = None
-        """When to look for the missing device again; None while there is no need."""
-        self._cards: list[Card] = []
-        """Those of the machine when the device was last looked for."""
-        self._settled_s = 0.0
-        """Until then a missing device may be one that has just been plugged in."""
+        self._life = _Life(0.0, LOOKING_S)
+        self._missing = MissingDevice(machine)
         self._proven = False
         """The present host has come as far as its device."""
         self._card: Card | None = None
         """The card behind the open device; None for a plugin."""
-        self._better_look_s = 0.0
-        """When to look for a better card."""
-        self._known = b""
-        """The kernel's list of cards in which there was no better one; empty: not looked at yet."""
+        self._better = BetterCard(direction, self._preference, machine)
         self.instead_of: Card | None = None
-        """In whose place the device is that was opened last; None: in nobody's, or in its own."""
         self._set_aside = ""
         """Why a better card was not taken, until that can be said with the device that is; empty: none was tried."""
         self._reason = ""
@@ -181,9 +127,7 @@ class SoundHost:
         """Cleared between ``pause`` and ``resume``."""
         self._wanted.set()
         self.due_s: float | None = None
-        """When ``run`` looks after its host again, in monotonic seconds; None: before it, and while it is paused."""
         self.started = 0
-        """Hosts started so far."""
 
     @property
     def process_id(self) -> int | None:
@@ -200,13 +144,13 @@ class SoundHost:
         """How soon the device is wanted: ``wire.Pace``. Set to AT_ONCE, what the host holds is here a moment later."""
         return self._pace
 
-    @pace.setter
-    def pace(self, piece_ms: int) -> None:
+    def keep_pace(self, piece_ms: int) -> None:
+        """See ``pace``."""
         if piece_ms == self._pace:
             return
         self._pace = piece_ms
         if self._child is not None and self._running:
-            self._keep_pace(self._child)
+            self._tell_pace(self._child)
             self._check_in(self._check_s)
 
     def pause(self) -> None:
@@ -257,7 +201,7 @@ class SoundHost:
         self._child = child = child_for(self._direction, self._environment)
         self._over = over
         self._proven = False
-        self._settled_s = time.monotonic() + SETTLING_S
+        self._missing.may_be_new(time.monotonic())
         self.started += 1
         loop.add_reader(child.link, self._fetch, child, over)
         loop.add_reader(child.chatter, child.log_chatter, loop)
@@ -296,19 +240,16 @@ class SoundHost:
     def _overdue(self, now_s: float, due_s: float) -> str | None:
         """Look again for a device that is not there; why the host is of no more use, None: it is."""
         if now_s > due_s + LATE_LOOP_S:
-            self._heard_s = now_s
-        elif self._look_at_s is not None:
-            if now_s >= self._look_at_s:
-                self._ask()
-            elif self._machine.cards() != self._cards:
-                self._settled_s = now_s + SETTLING_S
+            self._life.heard_s = now_s
+        elif self._missing.is_looked_for:
+            if self._missing.is_due(now_s):
                 self._ask()
         elif self._running and self._card is not None and not is_there(self._card, self._machine.proc):
             # A second sooner than by its silence, and so much less of a spinning host.
             return UNPLUGGED
-        elif now_s >= self._heard_s + self._limit_s:
-            return f"the sound host hung for {self._limit_s:g} s"
-        elif self._should_change(now_s):
+        elif now_s >= self._life.heard_s + self._life.limit_s:
+            return f"the sound host hung for {self._life.limit_s:g} s"
+        elif self._running and self._request.device == "auto" and self._better.is_to_be_taken(now_s):
             self._running = False
             self._preference.change()
             self._owner.changes()
@@ -320,21 +261,6 @@ class SoundHost:
         assert self._child is not None and self._over is not None
         asyncio.get_running_loop().remove_reader(self._child.link)
         self._over.set_result(reason)
-
-    def _should_change(self, now_s: float) -> bool:
-        """A better card has come, and nobody will notice that it is taken."""
-        if self._request.device != "auto" or not self._running or now_s < self._better_look_s:
-            return False
-        self._better_look_s = now_s + LOOK_AGAIN_S
-        # Of a list that has not changed, which it does not for months, only these few bytes are read.
-        if (listing := self._machine.listing()) == self._known:
-            return False
-        better = self._preference.better(able_cards(self._direction, self._machine))
-        free = [card for card in better if is_free(card, self._direction, self._machine)]
-        self._known = b"" if better else listing
-        if free:
-            self._better_look_s = now_s + SOON_S
-        return self._preference.has_settled(free, now_s) and self._preference.between_turns()
 
     def _fetch(self, child: Child, over: asyncio.Future[str]) -> None:
         """Take in what the host says. The end of the host, or an exception of the owner's, is for ``_serve``."""
@@ -350,18 +276,17 @@ class SoundHost:
         if reason is not None:
             self._end_with(reason)
 
-    def _keep_pace(self, child: Child) -> None:
+    def _tell_pace(self, child: Child) -> None:
         """Tell the host, and give it the time that a device takes to start."""
         child.send(messages.pack(messages.Pace(self._pace)))
-        self._heard_s, self._limit_s = time.monotonic(), CALL_S
+        self._life.heard_s, self._life.limit_s = time.monotonic(), CALL_S
 
     def _ask(self) -> None:
         assert self._child is not None
-        self._look_at_s = None
-        self._cards = self._machine.cards()
-        self._heard_s = time.monotonic()
-        self._limit_s = LOOKING_S
-        limits = self._preference.limits(self._heard_s)
+        self._missing.asked()
+        self._life.heard_s = time.monotonic()
+        self._life.limit_s = LOOKING_S
+        limits = self._preference.limits(self._life.heard_s)
         request = self._request._replace(worst_rank=limits.worst_rank, refused=tuple(limits.refused))
         self._child.send(messages.pack(request))
 
@@ -376,7 +301,7 @@ class SoundHost:
                 datagram = b""
             if not datagram:
                 return self._reason or "the sound host ended"
-            self._heard_s = time.monotonic()
+            self._life.heard_s = time.monotonic()
             self._take(messages.unpack_from_host(datagram))
         return None
 
@@ -384,35 +309,37 @@ class SoundHost:
         if not self._wanted.is_set():
             return
         if isinstance(message, messages.Block | messages.Played | messages.Resting):
-            self._limit_s = REST_STALL_S if self._pace == messages.HOLD else STALL_S
+            self._life.limit_s = REST_STALL_S if self._pace == messages.HOLD else STALL_S
             if not isinstance(message, messages.Resting):
                 self._owner.received(message)
         elif isinstance(message, messages.Trying):
             self._proven = True
-            self._limit_s = CALL_S
+            self._life.limit_s = CALL_S
         elif isinstance(message, messages.Waiting):
             # The other host may be slow, or hang; this one has its own time when its turn has come.
-            self._limit_s = LOOKING_S
+            self._life.limit_s = LOOKING_S
         elif isinstance(message, messages.Opened):
-            self._limit_s = CALL_S
+            self._life.limit_s = CALL_S
             self._running = True
             self._reason = ""
             self._card = card_named(message.name, self._machine.cards())
-            self._known, self.instead_of = b"", None
+            self._better.forget()
+            self.instead_of = None
             if self._card is not None and self._request.device == "auto":
                 self.instead_of = self._preference.opened(self._card, able_cards(self._direction, self._machine))
             self._owner.opened(message._replace(note=self._set_aside or message.note))
             self._set_aside = ""
             if self._pace != messages.AT_ONCE and self._child is not None:
-                self._keep_pace(self._child)
+                self._tell_pace(self._child)
         elif isinstance(message, messages.Failed):
             self._proven = True
             now_s = time.monotonic()
-            self._look_at_s = now_s + (SOON_S if now_s < self._settled_s else LOOK_AGAIN_S)
+            self._missing.was_refused(now_s)
             if self._preference.is_changing:
                 # Not at its first refusal, for somebody may have it for a moment: what is left alone then stays so.
-                if now_s >= self._settled_s and self._preference.change_back():
-                    self._set_aside, self._look_at_s = message.reason, now_s
+                if self._missing.has_settled(now_s) and self._preference.change_back():
+                    self._set_aside = message.reason
+                    self._missing.look_at(now_s)
                 return
             self._lose(message.reason)
 
@@ -431,7 +358,7 @@ class SoundHost:
             self._owner.lost(reason)
 
     async def _end(self) -> None:
-        self._look_at_s = None
+        self._missing.give_up()
         child = self._child
         if child is None:
             return

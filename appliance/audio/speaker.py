@@ -17,12 +17,13 @@ from appliance.soundhost import messages
 from appliance.soundhost.output_queue import FADE_S
 from appliance.turn.value import Value
 
-from . import player
+from . import player_events
+from .any_host import MakesHost
 from .card_preference import Preference
 from .format import WIRE_HZ, frames_from_ms
 from .player import Player
 from .resample import Resampler
-from .sound_host import MakesHost, SoundHost
+from .sound_host import SoundHost
 
 LEAST_MS = 5
 """Less room than this in the host's queue waits for the next report: a message for each sample would cost more than it
@@ -92,11 +93,11 @@ class Underrun(Value):
     count: int
 
 
-SpeakerEvent = SpeakerOpened | SpeakerLost | FirstSampleOut | LastSampleOut | Underrun | player.ReplyTruncated
+SpeakerEvent = SpeakerOpened | SpeakerLost | FirstSampleOut | LastSampleOut | Underrun | player_events.ReplyTruncated
 
 
 class Speaker:
-    """Plays what ``player`` gives. It owns the player's side marked "emptying", and its ``on_change``.
+    """Plays what ``player`` gives. It owns the player's side marked "emptying", and watches it.
 
     ``environment``, ``preference``: as in ``SoundHost``.
     """
@@ -137,7 +138,7 @@ class Speaker:
         """Times that sound broke off because this machine was too slow, since the start."""
         self.device: messages.Opened | None = None
         """What is open; None while there is no speaker."""
-        player.on_change = self._feed
+        player.watch(self._feed)
 
     @property
     def process_id(self) -> int | None:
@@ -146,13 +147,13 @@ class Speaker:
 
     @property
     def attentive(self) -> bool:
-        """The device runs. Otherwise it may be stopped, until something is to be heard or this is set: soon enough is
-        when a turn begins."""
+        """The device runs. Otherwise it may be stopped, until something is to be heard or somebody attends: soon
+        enough is when a turn begins."""
         return self._host.pace == messages.AT_ONCE
 
-    @attentive.setter
-    def attentive(self, wanted: bool) -> None:
-        self._host.pace = messages.AT_ONCE if wanted else messages.HOLD
+    def attend(self, wanted: bool) -> None:
+        """See ``attentive``."""
+        self._host.keep_pace(messages.AT_ONCE if wanted else messages.HOLD)
 
     @property
     def due_s(self) -> float | None:
@@ -311,13 +312,13 @@ class Speaker:
         """Tell the daemon what has become of the replies by ``written_s``."""
         for event in self._player.take_events():
             match event:
-                case player.ReplyStarted(response_id):
+                case player_events.ReplyStarted(response_id):
                     self._on_event(FirstSampleOut(response_id, written_s, written_s + self.latency_s))
-                case player.ReplyFinished(response_id):
+                case player_events.ReplyFinished(response_id):
                     self._on_event(LastSampleOut(response_id, self.audible_until_s))
-                case player.ReplyUnderran(response_id, count):
+                case player_events.ReplyUnderran(response_id, count):
                     self._on_event(Underrun(response_id, count))
-                case player.ReplyTruncated():
+                case player_events.ReplyTruncated():
                     self._on_event(event)
 
     def _cut(self) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from appliance.audio.clips import Clips
+from appliance.audio.earcons import Earcon, earcon
 from appliance.audio.format import s_from_frames
 from appliance.audio.player import Player
 from appliance.audio.speaker import Speaker
@@ -46,6 +47,10 @@ class Cues:
         self._tick_timer: asyncio.TimerHandle | None = None
         self._tick_held = False
 
+    def sound_with(self, wanted: bool) -> None:
+        """Whether tones sound from now on (``panel.earcons``)."""
+        self._tones = tones(wanted)
+
     @property
     def saying(self) -> bool:
         """A clip sounds."""
@@ -58,6 +63,19 @@ class Cues:
             return 0.0
         self._player.earcon(samples)
         return s_from_frames(samples.size)
+
+    def test(self) -> bool:
+        """Play every tone, one after the other, also where they are switched off; False: there is no speaker."""
+        if self._speaker.device is None:
+            return False
+        for sound in Earcon:
+            self._player.earcon(earcon(sound))
+        return True
+
+    def confirm(self) -> None:
+        """A short tone, also where tones are switched off: the box has done what somebody asked for at its keys."""
+        if self._speaker.device is not None:
+            self._player.earcon(earcon(Earcon.SENT))
 
     def say(self, clip: Clip, tone: Sound | None, *, unasked: bool = False) -> None:
         """Say what to do. ``tone``: what sounds instead where the words have just been said; None: nothing.
@@ -104,6 +122,11 @@ class Cues:
         silent = self._tick_held or self.saying or self._speaker.device is None
         if self._tick_samples is not None and not silent:
             self._player.earcon(self._tick_samples)
+
+
+def tones(wanted: bool) -> Mapping[Sound, Samples]:
+    """The earcons; none if they are switched off."""
+    return {sound: earcon(Earcon(sound.value)) for sound in Sound} if wanted else {}
 
 
 def _now_s() -> float:

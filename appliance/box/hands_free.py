@@ -15,9 +15,11 @@ import logging
 from typing import Final
 
 from appliance.audio import faint_speech
+from appliance.audio.format import s_from_frames
 from appliance.audio.frames import FRAME
-from appliance.audio.gate import Gate
+from appliance.audio.gate import EARLIEST_S, Gate
 from appliance.audio.ring import Ring
+from appliance.box.bus import Bus, PressComes, TurnClosed
 from appliance.box.parts import Parts
 from appliance.box.turns import Turns
 from appliance.journal.catalog import Kind, entry
@@ -31,6 +33,12 @@ log = logging.getLogger(__name__)
 
 BATCH_FRAMES: Final = 5
 """Judged together, 100 ms: one by one costs three times as much (measured); the words wait in the ring meanwhile."""
+
+GATHER_S: Final = 0.2
+"""What the voice gate is given at once: a piece a block would take three times the processor time (``make bench``)."""
+
+GATE_LATE_S: Final = EARLIEST_S + GATHER_S + BATCH_FRAMES * s_from_frames(FRAME)
+"""So much later than a press is a voice noticed at most; its beginning, and the pre-roll, must still be there."""
 
 _HEARS: Final = (v.State.READY, v.State.ENDING, v.State.EXPECTING)
 """States without a turn."""
@@ -48,7 +56,9 @@ _ANSWERED: Final = {
 class HandsFree:
     """One box's gate, and what its opening leads to. ``echo_tail_s``: the room's echo of our own sound."""
 
-    def __init__(self, parts: Parts, turns: Turns, ring: Ring, settings: RestraintSettings, echo_tail_s: float) -> None:
+    def __init__(
+        self, parts: Parts, turns: Turns, bus: Bus, ring: Ring, settings: RestraintSettings, echo_tail_s: float
+    ) -> None:
         self._parts = parts
         self._turns = turns
         self._ring = ring
@@ -63,8 +73,8 @@ class HandsFree:
         self._room = self._gate.room
         """What was known of the room before the turn that is open."""
         self._repeats = Repeats(log)
-        turns.on_press = self._pressed
-        turns.on_close = self._closed
+        bus.listen(PressComes, self._pressed)
+        bus.listen(TurnClosed, self._closed)
 
     @property
     def inviting(self) -> bool:
@@ -152,18 +162,18 @@ class HandsFree:
         self._repeats.log(logging.WARNING, line, _now_s(), entry(Kind.SPOKEN_IN_VAIN))
         self._turns.voice.excuse(refused=refused)
 
-    def _pressed(self) -> None:
+    def _pressed(self, _: PressComes) -> None:
         """Somebody is about to press."""
         self._restraint.pressed()
         if self._parts.machine.state in _HEARS:
             self._room = self._gate.room
 
-    def _closed(self, outcome: v.Outcome) -> None:
+    def _closed(self, closed: TurnClosed) -> None:
         """A turn is over."""
-        now_s = _now_s()
+        outcome, now_s = closed.outcome, _now_s()
         if outcome is not v.Outcome.NO_SPEECH:
             # A person spoke, who is no part of the room.
-            self._gate.room = self._room
+            self._gate.remember(self._room)
         if self._parts.ledger.rest_s(now_s) and self._parts.machine.state is v.State.EXPECTING:
             # Nothing more can be answered: the light must not say "speak".
             self._turns.happens(events.Stop())

@@ -63,7 +63,7 @@ class Metrics:
 
     def go_by(self, audio_s_per_hour: float, transcripts: Transcripts) -> None:
         """Other settings from now on; what was spent stays spent."""
-        self._allowance.limit_s = audio_s_per_hour
+        self._allowance.go_by(audio_s_per_hour)
         self._transcripts = transcripts
 
     def open_turn(self, number: int, now_s: float) -> None:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Final
 from urllib.parse import quote
 
 from appliance.box import tools
+from appliance.box.hands_free import GATE_LATE_S
+from appliance.box.parts import SoundTimes
 from appliance.config.settings import Config
 from appliance.link.handshake import ConnectionSettings
 from appliance.link.retry import RetryTimes as PolicyTimes
 from appliance.realtime import events
 from appliance.turn import states as v
 from appliance.turn.restraint import RestraintSettings
+
+RING_SLACK_MS: Final = 100
+"""Kept beyond the pre-roll while idle: a press is looked at a little after it happened, and its pre-roll must still be
+there."""
 
 
 def turn_settings(config: Config) -> v.TurnSettings:
@@ -91,3 +98,12 @@ def session_settings(config: Config, offered: tools.Tools) -> events.SessionSett
     service = config.service
     detection = service.turn_detection or None
     return events.SessionSettings(service.instructions, service.voice, declared, service.tool_choice, detection)
+
+
+def sound_times(config: Config) -> SoundTimes:
+    """The lengths that belong to sound."""
+    talk = config.talk
+    idle_s = (talk.pre_roll_ms + RING_SLACK_MS) / 1000 + (GATE_LATE_S if talk.mode == "open" else 0.0)
+    # A press that bounces is judged up to two debounce times late.
+    pending_s = idle_s + (talk.tap_max_ms + 2 * talk.debounce_ms) / 1000
+    return SoundTimes(talk.pre_roll_ms / 1000, talk.echo_tail_ms / 1000, idle_s, pending_s)

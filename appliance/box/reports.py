@@ -13,7 +13,7 @@ from typing import Any, Final
 from appliance.audio import microphone as mic
 from appliance.audio import speaker as spk
 from appliance.audio.levels import is_silent
-from appliance.audio.player import ReplyTruncated
+from appliance.audio.player_events import ReplyTruncated
 from appliance.box.parts import Parts
 from appliance.box.turns import Turns
 from appliance.journal.catalog import Kind, entry
@@ -75,8 +75,31 @@ class Reports:
 
     def on_link(self, event: link.LinkEvent) -> None:
         """Everything the link reports."""
+        match event:
+            case link.SessionOpened() | link.SessionLost() | link.SessionFailed() | link.SessionClosed():
+                self._on_connection(event)
+            case rt.ServiceSaid() | rt.Note():
+                self._on_remark(event)
+            case rt.SpeechBegan():
+                self._turns.goes_on()
+                self._turns.happens(events.SpeechBegan())
+            case rt.SpeechEnded():
+                if self._parts.machine.state is v.State.LISTENING:
+                    self._parts.ledger.figures.ended_s = _now_s()
+                self._turns.happens(events.SpeechEnded())
+            case rt.NothingHeard():
+                self._turns.happens(events.NothingHeard())
+            case rt.CallerText(text, turn):
+                self._parts.ledger.person_said(text, turn)
+                self._parts.captions.person_said(text)
+            case _:
+                self._on_reply(event)
+
+    def _on_connection(
+        self, event: link.SessionOpened | link.SessionLost | link.SessionFailed | link.SessionClosed
+    ) -> None:
         ledger = self._parts.ledger
-        if isinstance(event, link.SessionLost | link.SessionFailed | link.SessionClosed):
+        if not isinstance(event, link.SessionOpened):
             ledger.disconnected(_now_s())
         match event:
             case link.SessionOpened():
@@ -98,15 +121,10 @@ class Reports:
                 self._say(logging.INFO, f"connection closed: {reason}", Kind.CONNECTION_CLOSED)
                 self._end_replies()
                 self._turns.happens(events.LinkLost())
-            case rt.SpeechBegan():
-                self._turns.goes_on()
-                self._turns.happens(events.SpeechBegan())
-            case rt.SpeechEnded():
-                if self._parts.machine.state is v.State.LISTENING:
-                    self._parts.ledger.figures.ended_s = _now_s()
-                self._turns.happens(events.SpeechEnded())
-            case rt.NothingHeard():
-                self._turns.happens(events.NothingHeard())
+
+    def _on_reply(self, event: link.LinkEvent) -> None:
+        ledger = self._parts.ledger
+        match event:
             case rt.ReplyBegan(response_id):
                 self._turns.happens(events.ReplyBegan(response_id))
             case rt.ReplySamples(response_id, pcm):
@@ -116,9 +134,6 @@ class Reports:
             case rt.ReplyText(response_id, text):
                 ledger.box_said(response_id, text)
                 self._parts.captions.box_said(response_id, text)
-            case rt.CallerText(text, turn):
-                ledger.person_said(text, turn)
-                self._parts.captions.person_said(text)
             case rt.ToolCalled(response_id, call):
                 tool_call = events.ToolCall(call.call_id, call.name, call.arguments)
                 self._turns.happens(events.ToolCalled(response_id, tool_call))
@@ -127,10 +142,14 @@ class Reports:
                     ledger.went_wrong(f"the reply was {status}" + (f": {reason}" if reason else ""))
                 self._parts.player.end(response_id)
                 self._turns.happens(events.ReplyEnded(response_id, status))
+
+    def _on_remark(self, event: rt.ServiceSaid | rt.Note) -> None:
+        """What the service says of itself, and what is odd about what it does."""
+        match event:
             case rt.ServiceSaid(type_, code, message, harmless):
                 said = f"the service says: {message or 'an error without a text'} ({code or type_ or 'no code'})"
                 if not harmless:
-                    ledger.went_wrong(said)
+                    self._parts.ledger.went_wrong(said)
                 level, which = logging.DEBUG if harmless else logging.WARNING, code or type_
                 # As in a close: the words may hold a request's number.
                 alike = (level, Kind.SERVICE_SAYS, which)
@@ -154,14 +173,14 @@ class Reports:
                 plural = "" if channels == 1 else "s"
                 shape = f"{name}, {hz} Hz, {channels} channel{plural}{_in_place_of(instead_of)}"
                 self._microphone.opened(shape, (note, level_note), _now_s())
-                self._turns.voice.microphone_gone = False
+                self._turns.voice.misses_microphone(False)
                 self._turns.happens(events.MicrophoneReady())
             case mic.MicrophoneGone(reason):
                 self._microphone.lost(reason, _now_s())
-                self._turns.voice.microphone_gone = True
+                self._turns.voice.misses_microphone(True)
                 self._turns.happens(events.MicrophoneLost())
             case mic.MicrophoneClosed():
-                self._turns.voice.microphone_gone = False
+                self._turns.voice.misses_microphone(False)
                 self._turns.happens(events.MicrophoneLost())
             case mic.MicrophoneHole(lost_s):
                 if lost_s >= HOLE_WORTH_A_LINE_S:

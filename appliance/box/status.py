@@ -11,6 +11,9 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from appliance import __version__
+from appliance.audio.microphone import MicrophoneClosed, MicrophoneEvent, MicrophoneGone, MicrophoneOpened
+from appliance.audio.speaker import SpeakerEvent, SpeakerLost, SpeakerOpened
+from appliance.box.bus import Bus, Changed, MicrophoneDead
 from appliance.box.hands_free import HandsFree
 from appliance.box.parts import Parts
 from appliance.box.turns import Turns
@@ -37,6 +40,7 @@ class Status:
         turns: Turns,
         buttons: Buttons,
         panel: Panel,
+        bus: Bus,
         publish: Callable[[dict[str, Any]], None],
         *,
         idle_glow: bool,
@@ -47,16 +51,17 @@ class Status:
         self._turns = turns
         self._buttons = buttons
         self._panel = panel
+        self._bus = bus
         self._publish = publish
-        self.idle_glow = idle_glow
+        self._idle_glow = idle_glow
         self._hands_free = hands_free
         """None where a press is needed."""
+        self._began_s = asyncio.get_running_loop().time()
         self._timer: asyncio.TimerHandle | None = None
         self._dead_timer: asyncio.TimerHandle | None = None
         self._shown: dict[str, Any] = {}
-        self.stopping = False
-        self.identifying = False
-        """Somebody looks for this box among others."""
+        self._stopping = False
+        self._identifying = False
         self.microphone_fault = ""
         """Why there is none: it is missing, gone or stalled. Empty while it works, or is closed on purpose."""
         self.speaker_fault = ""
@@ -66,8 +71,43 @@ class Status:
         files on the boot partition."""
         self.speaker_seen = False
         """It has been there since the start."""
-        self.no_button = False
-        """Nobody can press, and no voice is enough: the only button is on USB, and is not there."""
+        self._no_button = False
+        bus.listen(MicrophoneDead, self._flash_microphone)
+
+    def glow(self, idle_glow: bool) -> None:
+        """Whether the light glows when nothing is wanted (``panel.idle_glow``)."""
+        self._idle_glow = idle_glow
+
+    def stops(self) -> None:
+        """The box is about to end. Shown at once."""
+        self._stopping = True
+        self._bus.tell(Changed())
+
+    def identifies(self, wanted: bool) -> None:
+        """Whether somebody looks for this box among others. Shown at once."""
+        self._identifying = wanted
+        self._bus.tell(Changed())
+
+    def misses_button(self, missing: bool) -> None:
+        """Nobody can press, and no voice is enough: the only button is on USB, and is not there. Shown at once."""
+        self._no_button = missing
+        self._bus.tell(Changed())
+
+    def on_microphone(self, event: MicrophoneEvent) -> None:
+        """What the microphone reports; to be shown with what follows from it."""
+        match event:
+            case MicrophoneOpened() | MicrophoneClosed():
+                self.microphone_fault = ""
+            case MicrophoneGone(reason):
+                self.microphone_fault = reason
+
+    def on_speaker(self, event: SpeakerEvent) -> None:
+        """What the speaker reports; to be shown with what follows from it."""
+        match event:
+            case SpeakerOpened():
+                self.speaker_fault, self.speaker_seen = "", True
+            case SpeakerLost(reason):
+                self.speaker_fault = reason
 
     def conditions(self) -> Conditions:
         """Everything that is so, for the light."""
@@ -79,15 +119,15 @@ class Status:
             faults.add(Fault.MICROPHONE)
         if self.speaker_fault:
             faults.add(Fault.SPEAKER)
-        if self.no_button:
+        if self._no_button:
             faults.add(Fault.SETUP)
         if self._setup_problems:
             faults.add(Fault.SETUP)
         if (number := parts.link.fault) is not None:
             faults.add(Fault(number))
         return Conditions(
-            stopping=self.stopping,
-            identifying=self.identifying,
+            stopping=self._stopping,
+            identifying=self._identifying,
             muted=bool(self._buttons.muted_by),
             listening=state in (v.State.LISTENING, v.State.EXPECTING) or self._expects_soon(state),
             hold_ending=self._turns.warning,
@@ -101,7 +141,7 @@ class Status:
             ready=parts.machine.microphone_ready,
             inviting=self._hands_free is not None and self._hands_free.inviting,
             resting=self._rest_s(now_s) > 0,
-            idle_glow=self.idle_glow,
+            idle_glow=self._idle_glow,
         )
 
     def _expects_soon(self, state: v.State) -> bool:
@@ -158,11 +198,20 @@ class Status:
             "tasks": len(asyncio.all_tasks()),
         }
 
+    def spoken(self) -> dict[str, Any]:
+        """What anybody in front of the box may hear of it."""
+        devices = {"microphone": self._parts.microphone.device, "speaker": self._parts.speaker.device}
+        return {
+            "volume_percent": round(self._parts.player.volume),
+            **{what: "missing" if opened is None else opened.name for what, opened in devices.items()},
+            "running_for_minutes": int(asyncio.get_running_loop().time() - self._began_s) // 60,
+        }
+
     def words(self) -> str:
         """The same in one line, for ``systemctl status``: "ready; last turn 1.8 s; link closed, on demand"."""
         parts, last = self._parts, self._turns.last
         state = parts.machine.state
-        if self.stopping:
+        if self._stopping:
             words = ["stopping"]
         elif state in (v.State.READY, v.State.ENDING) and self._buttons.muted_by:
             words = ["the microphone is off"]
@@ -184,7 +233,7 @@ class Status:
             words.append(parts.link.policy.verdict.line)
         return "; ".join(words)
 
-    def flash_microphone(self) -> None:
+    def _flash_microphone(self, _: MicrophoneDead) -> None:
         """Two flashes, once: a turn has shown that the microphone is muted or dead (decision 21)."""
         if self._dead_timer is not None:
             self._dead_timer.cancel()

@@ -16,10 +16,11 @@ from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
 from appliance.config import json_schema
+from appliance.config.settings import ToolSettings
 from appliance.errors import ProgramError
 from appliance.journal.catalog import Kind, entry
 from appliance.journal.foreign_text import NAME_CHARS, one_line
-from appliance.system import program
+from appliance.system import program, wall_clock
 
 log = logging.getLogger(__name__)
 
@@ -64,11 +65,36 @@ class Tools:
 
     def __init__(self, tools: Sequence[Tool]) -> None:
         self._tools = {tool.name: tool for tool in tools}
+        self._task: asyncio.Task[None] | None = None
+        """What ``begin`` began last; None: it was aborted, or nothing has begun."""
 
     @property
     def declared(self) -> tuple[Tool, ...]:
         """Every tool, in the order of declaration."""
         return tuple(self._tools.values())
+
+    def begin(
+        self, calls: Sequence[tuple[str, str, str]], finished: Callable[[tuple[tuple[str, str], ...]], None]
+    ) -> None:
+        """``run`` the calls beside the loop's other work; ``finished`` is told the outputs, also when that fails."""
+        self._task = asyncio.get_running_loop().create_task(self._run_for(calls, finished))
+
+    def abort(self) -> None:
+        """End what ``begin`` began; its ``finished`` is not called any more."""
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
+
+    async def _run_for(
+        self, calls: Sequence[tuple[str, str, str]], finished: Callable[[tuple[tuple[str, str], ...]], None]
+    ) -> None:
+        try:
+            outputs = await self.run(calls)
+        except Exception:
+            # A fault of ours, as in a command of the control socket: the person hears of it, the box goes on.
+            log.exception("a tool failed", extra=entry(Kind.FAULT_OF_OURS))
+            outputs = tuple((call_id, _error("the tool failed")) for call_id, _, _ in calls)
+        finished(outputs)
 
     async def run(self, calls: Sequence[tuple[str, str, str]]) -> tuple[tuple[str, str], ...]:
         """Carry out calls, each (call id, name, arguments as JSON text), side by side; returns (call id, output as JSON
@@ -131,6 +157,27 @@ def _checked(parameters: Mapping[str, Any], arguments: str) -> Mapping[str, Any]
 def _refuse(constant: str) -> NoReturn:
     """NaN and the infinities are Python's, not JSON's."""
     raise ValueError(constant)
+
+
+def offered(
+    settings: ToolSettings,
+    volume_bounds: tuple[int, int],
+    apply_volume: Callable[[int], None],
+    end: Callable[[], None],
+    status: Callable[[], Mapping[str, Any]],
+) -> list[Tool]:
+    """What the configuration lets the model ask for: ``tools.builtin``, and the owner's own after them."""
+    built_in = (
+        get_time(wall_clock.is_synchronised, wall_clock.local_time),
+        set_volume(*volume_bounds, apply_volume),
+        end_conversation(end),
+        appliance_status(status),
+    )
+    own = (
+        of_owner(name, tool.description, tool.parameters, tool.command, tool.timeout_s)
+        for name, tool in settings.own.items()
+    )
+    return [*(tool for tool in built_in if tool.name in settings.builtin), *own]
 
 
 # ---------------------------------------------------------------- built in

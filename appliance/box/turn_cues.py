@@ -27,10 +27,17 @@ class TurnCues:
     def __init__(self, parts: Parts, times: SoundTimes) -> None:
         self._parts = parts
         self._times = times
-        self.unasked = False
+        self._unasked = False
         """A voice opened the present turn, or the last one, and nobody has pressed since."""
-        self.microphone_gone = False
-        """It was there, or should have been; one that is switched off is not gone."""
+        self._microphone_gone = False
+
+    def opened(self, *, unasked: bool) -> None:
+        """A turn begins, or goes on: by a voice alone, or somebody has pressed."""
+        self._unasked = unasked
+
+    def misses_microphone(self, gone: bool) -> None:
+        """Whether it was there, or should have been; one that is switched off is not gone."""
+        self._microphone_gone = gone
 
     def excuse(self, *, refused: bool) -> None:
         """Tell a room in which somebody spoke why it was in vain. ``refused``: by the service; else it is a rest."""
@@ -42,11 +49,11 @@ class TurnCues:
         parts = self._parts
         clip = None
         if ended is not None:
-            clip = announcements.of_turn(ended, self._advice(), microphone_gone=self.microphone_gone)
+            clip = announcements.of_turn(ended, self._advice(), microphone_gone=self._microphone_gone)
         elif sound is v.Sound.ERROR:
-            clip = announcements.of_press(muted=parts.microphone.is_closed, microphone_gone=self.microphone_gone)
+            clip = announcements.of_press(muted=parts.microphone.is_closed, microphone_gone=self._microphone_gone)
         if clip is not None:
-            parts.sounds.say(clip, sound, unasked=self.unasked)
+            parts.sounds.say(clip, sound, unasked=self._unasked)
             return
         if sound is v.Sound.LISTENING and self._is_late():
             return

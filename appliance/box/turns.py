@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from appliance.audio.format import s_from_frames
+from appliance.box.bus import Bus, Changed, MicrophoneDead, PressComes, TurnClosed
 from appliance.box.metrics import TurnFigures
 from appliance.box.parts import Parts, SoundTimes
 from appliance.box.turn_cues import TurnCues
@@ -35,8 +36,9 @@ SILENCE_RETRY_S: Final = 0.01
 class Turns:
     """One box's conversation with its parts. ``publish`` is told, as plain data, what clients may watch."""
 
-    def __init__(self, parts: Parts, times: SoundTimes, publish: Callable[[dict[str, Any]], None]) -> None:
+    def __init__(self, parts: Parts, times: SoundTimes, bus: Bus, publish: Callable[[dict[str, Any]], None]) -> None:
         self._parts = parts
+        self._bus = bus
         self._times = times
         self._publish = publish
         self.voice = TurnCues(parts, times)
@@ -46,7 +48,6 @@ class Turns:
         self._timer: asyncio.TimerHandle | None = None
         self._playback_timer: asyncio.TimerHandle | None = None
         self._closed = False
-        self._tool_task: asyncio.Task[None] | None = None
         self._underruns = 0
         self._repeats = Repeats(log)
         self._heard_s = 0.0
@@ -59,14 +60,6 @@ class Turns:
         """Turns that have ended."""
         self.warning = False
         """The button has been held nearly too long: the light warns."""
-        self.on_change: Callable[[], None] = lambda: None
-        """Called after anything happened."""
-        self.on_press: Callable[[], None] = lambda: None
-        """Called before a press is acted on."""
-        self.on_close: Callable[[v.Outcome], None] = lambda outcome: None
-        """Called when a turn has ended, before its session may be closed."""
-        self.on_dead_microphone: Callable[[], None] = lambda: None
-        """Called at the end of a turn of which not one sample was anything but zero."""
 
     # ------------------------------------------------------------ the machine
 
@@ -82,7 +75,7 @@ class Turns:
 
     def press(self, at_s: float) -> None:
         """A press that counts. While the hour's allowance is used up it is answered, and opens nothing."""
-        self.on_press()
+        self._bus.tell(PressComes())
         rest_s = self._parts.ledger.rest_s(self._now_s())
         if rest_s and self._parts.machine.state is not v.State.LISTENING:
             self._refuse_to_talk(rest_s)
@@ -105,7 +98,7 @@ class Turns:
             said = f"resting: the hour's audio is used up (limits.audio_s_per_hour); back in {minutes} min"
             self._repeats.log(logging.WARNING, said, self._now_s(), entry(Kind.RESTING))
             self._parts.sounds.say(announcements.Clip.WAIT, v.Sound.SORRY)
-            self.on_change()
+            self._bus.tell(Changed())
 
     def end_conversation(self) -> None:
         """The session is closed when this turn is over, its last words heard. A press before that takes it back, or a
@@ -123,7 +116,7 @@ class Turns:
         if self._closed:
             return
         if isinstance(event, events.GateOpened | events.Press):
-            self.voice.unasked = isinstance(event, events.GateOpened)
+            self.voice.opened(unasked=isinstance(event, events.GateOpened))
         self._pending.append(event)
         if self._busy:
             return
@@ -146,7 +139,7 @@ class Turns:
                 timer.cancel()
         self._parts.sounds.close()
         self._parts.captions.close()
-        self._abort_tools()
+        self._parts.tools.abort()
 
     def _now_s(self) -> float:
         return asyncio.get_running_loop().time()
@@ -170,10 +163,10 @@ class Turns:
         self._parts.utterance.keep_between(self._times.pending_s if pending else self._times.idle_s)
         # While nobody's words are wanted the microphone may lag behind, which costs little; a press ends that at once.
         unwanted_in = (v.State.READY, v.State.SPEAKING)
-        self._parts.microphone.attentive = self._parts.machine.state not in unwanted_in
-        self._parts.microphone.awaits_end = self._parts.utterance.ended
-        self._parts.speaker.attentive = self._parts.machine.state is not v.State.READY
-        self.on_change()
+        self._parts.microphone.attend(self._parts.machine.state not in unwanted_in)
+        self._parts.microphone.await_end(self._parts.utterance.ended)
+        self._parts.speaker.attend(self._parts.machine.state is not v.State.READY)
+        self._bus.tell(Changed())
 
     def _wake(self) -> None:
         self._timer = None
@@ -193,66 +186,29 @@ class Turns:
     # ------------------------------------------------------------ effects
 
     def _carry_out(self, effect: effects.Effect) -> None:
-        parts = self._parts
-        session = parts.link.session
+        if isinstance(effect, effects.OfUtterance):
+            self._send(effect)
+            return
+        session = self._parts.link.session
         match effect:
             case effects.OpenTurn(number):
                 self._open_turn(number, session)
             case effects.CloseTurn(_, outcome):
                 self._close_turn(outcome, session)
             case effects.Connect():
-                parts.link.want()
-            case effects.BeginUtterance(at_s):
-                self.figures.pressed_s = at_s
-                parts.utterance.begin(at_s - self._times.pre_roll_s)
-                parts.uplink.begin(parts.utterance)
-            case effects.ResumeUtterance(at_s):
-                self.warning = False
-                self.figures.ended_s = None
-                parts.utterance.resume(at_s - self._times.pre_roll_s)
-                self.voice.make_way()
-            case effects.EndUtterance(at_s):
-                if self.figures.ended_s is None or parts.machine.state is v.State.SENDING:
-                    # Where the service ended the turn, its word counts, not the moment the answer sounds.
-                    self.figures.ended_s = at_s
-                parts.utterance.end(at_s)
-                parts.link.kick()
-            case effects.RewindUtterance():
-                parts.utterance.rewind()
-                parts.link.kick()
-            case effects.CutUtterance():
-                parts.utterance.cut()
-                parts.link.kick()
-            case effects.OpenUplink():
-                self.voice.make_way()
-                parts.uplink.open()
-                parts.link.kick()
-            case effects.StartSilence():
-                parts.uplink.start_silence(self._now_s())
-            case effects.StopSilence():
-                parts.uplink.stop_silence()
+                self._parts.link.want()
             case effects.LeaveSession():
-                parts.link.release()
+                self._parts.link.release()
             case effects.CloseSession(reason):
-                parts.link.close(reason)
-            case (
-                effects.Commit() | effects.Nudge() | effects.Clear() | effects.CancelReply() | effects.SendToolOutputs()
-            ) if session is not None:
-                self._tell_service(effect, session)
-            case effects.PlayReply():
-                parts.player.play()
-                self._watch_playback()
-            case effects.HoldReply():
-                parts.player.hold()
-            case effects.DropReply():
-                # With it goes what sounds of ours, which is then no more so.
-                parts.sounds.hush()
-                parts.speaker.flush()
+                self._parts.link.close(reason)
+            case effects.PlayReply() | effects.HoldReply() | effects.DropReply():
+                self._play(effect)
             case effects.RunTools(calls):
-                parts.ledger.tools_ran(self._now_s())
-                self._tool_task = asyncio.get_running_loop().create_task(self._run_tools(calls))
+                self._parts.ledger.tools_ran(self._now_s())
+                made = [(call.call_id, call.name, call.arguments) for call in calls]
+                self._parts.tools.begin(made, lambda outputs: self.happens(events.ToolsFinished(outputs)))
             case effects.AbortTools():
-                self._abort_tools()
+                self._parts.tools.abort()
             case effects.PlayEarcon(sound, ended):
                 self.voice.sound(sound, ended)
             case effects.WarnLongHold():
@@ -260,10 +216,59 @@ class Turns:
             case effects.HintHold():
                 line = "the button was let go at once: keep it pressed while you speak"
                 log.info("%s", line, extra=entry(Kind.BUTTON_LET_GO))
-                parts.sounds.say(announcements.Clip.HOLD, v.Sound.SORRY)
+                self._parts.sounds.say(announcements.Clip.HOLD, v.Sound.SORRY)
             case effects.ReportJam():
                 line = "the button is stuck: what was said is sent, further presses count after it is released"
                 log.warning("%s", line, extra=entry(Kind.BUTTON_STUCK))
+            case _:
+                if session is not None:
+                    self._tell_service(effect, session)
+
+    def _send(self, effect: effects.OfUtterance) -> None:
+        """What of the person's words leaves, and when."""
+        utterance, uplink, kick = self._parts.utterance, self._parts.uplink, self._parts.link.kick
+        match effect:
+            case effects.BeginUtterance(at_s):
+                self.figures.pressed_s = at_s
+                utterance.begin(at_s - self._times.pre_roll_s)
+                uplink.begin(utterance)
+            case effects.ResumeUtterance(at_s):
+                self.warning = False
+                self.figures.ended_s = None
+                utterance.resume(at_s - self._times.pre_roll_s)
+                self.voice.make_way()
+            case effects.EndUtterance(at_s):
+                if self.figures.ended_s is None or self._parts.machine.state is v.State.SENDING:
+                    # Where the service ended the turn, its word counts, not the moment the answer sounds.
+                    self.figures.ended_s = at_s
+                utterance.end(at_s)
+                kick()
+            case effects.RewindUtterance():
+                utterance.rewind()
+                kick()
+            case effects.CutUtterance():
+                utterance.cut()
+                kick()
+            case effects.OpenUplink():
+                self.voice.make_way()
+                uplink.open()
+                kick()
+            case effects.StartSilence():
+                uplink.start_silence(self._now_s())
+            case effects.StopSilence():
+                uplink.stop_silence()
+
+    def _play(self, effect: effects.PlayReply | effects.HoldReply | effects.DropReply) -> None:
+        match effect:
+            case effects.PlayReply():
+                self._parts.player.play()
+                self._watch_playback()
+            case effects.HoldReply():
+                self._parts.player.hold()
+            case effects.DropReply():
+                # With it goes what sounds of ours, which is then no more so.
+                self._parts.sounds.hush()
+                self._parts.speaker.flush()
 
     def _open_turn(self, number: int, session: rt.Session | None) -> None:
         if number != self.figures.number:
@@ -301,14 +306,14 @@ class Turns:
         figures.underruns = parts.player.underruns - self._underruns
         self.ended += 1
         if parts.ledger.level.dead:
-            self.on_dead_microphone()
+            self._bus.tell(MicrophoneDead())
         self._publish({"event": "turn", **parts.ledger.close_turn(outcome)})
         parts.uplink.stop()
         parts.utterance.close()
         # The next turn's answer is held until its own PlayReply.
         parts.player.hold()
         parts.link.release(proven=outcome is v.Outcome.ANSWERED)
-        self.on_close(outcome)
+        self._bus.tell(TurnClosed(outcome))
         if self._farewell and outcome is not v.Outcome.INTERRUPTED:
             if session is not None:
                 parts.link.close("the conversation was ended")
@@ -347,20 +352,6 @@ class Turns:
             self.happens(events.PlaybackProgress())
         self._heard_s = heard_s
         self._playback_timer = asyncio.get_running_loop().call_later(PROGRESS_S, self._watch_playback)
-
-    async def _run_tools(self, calls: tuple[events.ToolCall, ...]) -> None:
-        try:
-            outputs = await self._parts.tools.run([(call.call_id, call.name, call.arguments) for call in calls])
-        except Exception:
-            # A fault of ours, as in a command of the control socket: the person hears of it, the box goes on.
-            log.exception("a tool failed", extra=entry(Kind.FAULT_OF_OURS))
-            outputs = tuple((call.call_id, '{"error": "the tool failed"}') for call in calls)
-        self.happens(events.ToolsFinished(outputs))
-
-    def _abort_tools(self) -> None:
-        if self._tool_task is not None:
-            self._tool_task.cancel()
-            self._tool_task = None
 
     def _check_finished(self) -> None:
         """The last sample has left: a fact that several causes may bring about, and that counts once."""

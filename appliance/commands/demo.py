@@ -210,8 +210,8 @@ async def _box(settings: dict[str, Any], scenario: Scenario) -> AsyncIterator[tu
 
     async with Service(scenario=scenario) as service:
         daemon = Box(loader.load(None, settings | {"service.url": service.url}), credential=any_key)
-        display = Display(sys.stdout, lambda: arbiter(daemon.conditions()), lambda: daemon.microphone.level_dbfs)
-        daemon.listeners.append(display.event)
+        display = Display(sys.stdout, lambda: arbiter(daemon.face.conditions()), lambda: daemon.microphone.level_dbfs)
+        daemon.watch(display.event)
         async with asyncio.TaskGroup() as group:
             running = group.create_task(daemon.run())
             drawing = group.create_task(display.run())

@@ -76,7 +76,8 @@ async def walk(
         loop = asyncio.get_running_loop()
         # It takes its LED in its first turn, and may not be able to dim it.
         await asyncio.sleep(0)
-        drawing.switched = drawing.switched or panel.is_dimmed is False
+        if panel.is_dimmed is False:
+            drawing.switch_only()
         for pattern in patterns:
             drawing.title(pattern)
             panel.show(pattern)
@@ -98,10 +99,14 @@ class Drawing:
     def __init__(self, stream: TextIO, kind: str) -> None:
         self._stream = stream
         self._kind = kind
-        self.switched = kind in ("led", "three")
+        self._switched = kind in ("led", "three")
         """The LED is on or off, whatever its kind."""
         self._shades = SHADES[(stream.encoding or "ascii").lower().replace("-", "").startswith("utf")]
         self._coloured = stream.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+
+    def switch_only(self) -> None:
+        """The LED proved to be one that cannot be dimmed."""
+        self._switched = True
 
     def title(self, pattern: Pattern) -> None:
         """Name and meaning, on a line above the drawing; of three LEDs, which."""
@@ -118,7 +123,7 @@ class Drawing:
         red, green, blue = (round(40 + 215 * part) for part in pattern.colour)
         for number in range(round(seconds / CELL_S)):
             times_s = [(number + sample / SAMPLES) * CELL_S for sample in range(SAMPLES)]
-            level = max(float(pattern.is_lit(at_s)) if self.switched else pattern.brightness(at_s) for at_s in times_s)
+            level = max(float(pattern.is_lit(at_s)) if self._switched else pattern.brightness(at_s) for at_s in times_s)
             # The square root: the eye takes a tenth of the current for a third of the light. What glows is not dark.
             step = round(level**0.5 * (len(self._shades) - 1))
             cell = self._shades[max(step, 1) if level else 0]

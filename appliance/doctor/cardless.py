@@ -12,9 +12,9 @@ from typing import Final, NoReturn
 
 import numpy as np
 
+from appliance.audio.any_host import AnyHost, Owner
 from appliance.audio.card_preference import Preference
 from appliance.audio.format import SAMPLE_BYTES, WIRE_HZ
-from appliance.audio.sound_host import AnyHost, Owner
 from appliance.soundhost import messages
 from appliance.soundhost.devices import Card, Direction
 
@@ -35,6 +35,10 @@ class _Cardless:
         self.due_s: float | None = None
         self.process_id: int | None = None
         self.instead_of: Card | None = None
+
+    def keep_pace(self, piece_ms: int) -> None:
+        """Nothing is held back, whatever the pace."""
+        self.pace = piece_ms
 
     def pause(self) -> None:
         """Nothing is open that could be closed."""

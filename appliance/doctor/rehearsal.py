@@ -109,7 +109,7 @@ async def rehearse(
         card = Cardless()
         daemon = Box(settings, credential=credential, sound_host=card, record=note)
         turns: list[dict[str, Any]] = []
-        daemon.listeners.append(lambda event: turns.append(event) if event["event"] == "turn" else None)
+        daemon.watch(lambda event: turns.append(event) if event["event"] == "turn" else None)
         async with asyncio.TaskGroup() as group:
             running = group.create_task(daemon.run())
             try:

@@ -152,7 +152,7 @@ async def open_microphone(
             first.set_result(event)
 
     microphone = mic.Microphone(settings, Ring(mic.LOOK_FRAMES), told, preference=preference)
-    microphone.attentive = True
+    microphone.attend(True)
     async with _running(microphone.run()):
         event = await _in_time(first)
         yield microphone, "" if isinstance(event, mic.MicrophoneOpened) else _reason(event)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from appliance.config.settings import CredentialSettings
 from appliance.errors import CredentialError, ProgramError, TokenError
 from appliance.journal.foreign_text import known_words
 from appliance.link.key_text import NOTHING, NoKeyError, decoded, key_in
@@ -82,6 +83,32 @@ async def fetch_token(command: Sequence[str], timeout_s: float) -> Secret:
     except NoKeyError as error:
         what = "no token" if str(error) == NOTHING else f"something else than one token: {error}"
         raise TokenError(f"{place} printed {what}") from None
+
+
+class Source:
+    """Where the configuration says that the key is."""
+
+    def __init__(self, settings: CredentialSettings) -> None:
+        self._settings = settings
+
+    async def fetch(self) -> str:
+        """The key, or a token in its place, now. Raises CredentialError."""
+        if self._settings.token_command:
+            return (await fetch_token(self._settings.token_command, self._settings.token_timeout_s)).reveal()
+        return read_key(self._settings.key_file).reveal()
+
+    def is_missing(self) -> bool:
+        """There is no key, or none that can be one; a token program is believed until it is asked."""
+        try:
+            if not self._settings.token_command:
+                read_key(self._settings.key_file)
+        except CredentialError:
+            return True
+        return False
+
+    def stamp(self) -> object:
+        """As ``stamp``, of the configured file."""
+        return stamp(self._settings.key_file)
 
 
 def stamp(key_file: str) -> tuple[int, int, int] | None:

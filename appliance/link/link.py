@@ -23,6 +23,7 @@ import logging
 import random
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 from urllib.parse import urlsplit
@@ -103,8 +104,35 @@ async def _unknown() -> bool:
     return False
 
 
+@dataclass(slots=True)
+class _Asked:
+    """Why the next attempt is made, and how soon it may be. Times are monotonic seconds."""
+
+    pressed: bool = False
+    """Somebody has asked for a session, or an attempt, since the last one."""
+    pressed_s: float = float("-inf")
+    """When that was."""
+    unasked: bool = False
+    """An attempt is due that no turn asked for: a probe, a key that has changed, ``retry``."""
+    undecided: bool = False
+    """The service has refused us, and whether it still does is being asked. An attempt that meets a network in trouble
+    is no answer: without another one nobody would ever ask again."""
+    refused_until_s: float = float("-inf")
+    """While latched: from when on a press may have its attempt."""
+    not_before_s: float = float("-inf")
+    """No attempt sooner, unless the backoff has run out (decision 13). It outlives the turn that met the failure."""
+
+
 class Link:
-    """See the module's text. ``state``, ``policy`` and ``habits`` may be read by anyone."""
+    """See the module's text. ``state``, ``policy`` and ``habits`` may be read by anyone.
+
+    ``credential`` gives the key, or raises CredentialError; ``credential_stamp`` a value that changes when the key's
+    source does. ``next_audio`` gives int16 mono PCM at 24 kHz that is due now, or None; it is asked again after
+    ``kick()``. ``audio_sent`` is called when all it gave has been written. ``jitter`` is uniform in [0, 1).
+    ``habits``: what is known of the service's way with settings, and kept there; None: nothing yet.
+    ``is_synchronised``: something has set the wall clock; False also if nobody can tell. ``record`` is told of every
+    attempt, every message and every end.
+    """
 
     def __init__(
         self,
@@ -121,13 +149,6 @@ class Link:
         is_synchronised: Callable[[], Awaitable[bool]] = _unknown,
         record: Record = unrecorded,
     ) -> None:
-        """``credential`` gives the key, or raises CredentialError. ``next_audio`` gives int16 mono PCM at 24 kHz that
-        is due now, or None; it is asked again after ``kick()``. ``audio_sent`` is called when all it gave has been
-        written. ``credential_stamp`` gives a value that changes when the key's source does. ``jitter`` is uniform in
-        [0, 1). ``habits``: what is known of the service's way with settings, and kept there; None: nothing yet.
-        ``is_synchronised``: something has set the wall clock; False also if nobody can tell. ``record`` is told
-        of every attempt, every message and every end.
-        """
         self._settings = settings
         self._dialer = Dialer(settings)
         self._session_settings = session_settings
@@ -145,23 +166,11 @@ class Link:
         self._conversation: LiveConnection | None = None
         self._demand = Demand(wanted=settings.always)
         self._supply = Supply(next_audio, audio_sent, self._outcome)
-        self._pressed = False
-        self._pressed_s = float("-inf")
-        """When somebody last asked for a session, or an attempt."""
-        self._refused_until_s = float("-inf")
-        """While latched: from when on a press may have its attempt."""
+        self._asked = _Asked()
         self._wake = asyncio.Event()
         self.due_s: float | None = None
         """When the link takes its next step by itself, in monotonic seconds. None: it waits for somebody to want a
         session, or has one, which the keepalive ends when it is dead."""
-        self._unasked = False
-        """An attempt is due that no turn asked for: a probe, a key that has changed, ``retry``."""
-        self._undecided = False
-        """The service has refused us, and whether it still does is being asked. An attempt that meets a network in
-        trouble is no answer: without another one nobody would ever ask again."""
-        self._not_before_s = float("-inf")
-        """No attempt sooner, unless the backoff has run out (decision 13). It outlives the turn that met the
-        failure."""
 
     # ------------------------------------------------------------ what the daemon asks
 
@@ -174,7 +183,7 @@ class Link:
     @property
     def refuses(self) -> bool:
         """``want()`` now would be answered with Failed at once, without an attempt (decision 13)."""
-        return self.state is LinkState.LATCHED and self._now_s() < self._refused_until_s
+        return self.state is LinkState.LATCHED and self._now_s() < self._asked.refused_until_s
 
     @property
     def fault(self) -> int | None:
@@ -184,8 +193,8 @@ class Link:
 
     def want(self) -> None:
         """A turn needs a session now. In RETRYING this skips the backoff, in LATCHED it is one attempt."""
-        self._demand.wanted = self._demand.busy = self._pressed = True
-        self._pressed_s = self._now_s()
+        self._demand.wanted = self._demand.busy = self._asked.pressed = True
+        self._asked.pressed_s = self._now_s()
         self._wake.set()
 
     async def prepare(self) -> None:
@@ -197,8 +206,8 @@ class Link:
     def retry(self) -> None:
         """One attempt now, also if no turn wants a session. Nothing to do while there is one, or an attempt."""
         if self.state not in (LinkState.CONNECTING, LinkState.OPEN):
-            self._unasked = self._pressed = True
-            self._pressed_s = self._now_s()
+            self._asked.unasked = self._asked.pressed = True
+            self._asked.pressed_s = self._now_s()
             self._wake.set()
 
     def release(self, proven: bool = False) -> None:
@@ -231,28 +240,28 @@ class Link:
         """Keep the link until cancelled; on cancellation the session is closed with 1000 within ``close_timeout_s``."""
         if self._settings.always:
             # After a power cut a whole street of boxes comes back at once (decision 14).
-            await self._until(lambda: self._pressed, self._now_s() + START_SPREAD_S * self._jitter())
+            await self._until(lambda: self._asked.pressed, self._now_s() + START_SPREAD_S * self._jitter())
         while True:
             if not self._due():
                 self._enter(LinkState.CLOSED)
                 await self._until(self._due)
-            if self._now_s() < self._not_before_s:
+            if self._now_s() < self._asked.not_before_s:
                 self._enter(LinkState.RETRYING)
-                await self._until(lambda: not self._due(), self._not_before_s)
+                await self._until(lambda: not self._due(), self._asked.not_before_s)
                 continue
-            self._unasked = False
+            self._asked.unasked = False
             await self._attempt()
 
     def _due(self) -> bool:
         """Somebody wants a session, or an attempt."""
-        return self._demand.wanted or self._unasked or self._undecided
+        return self._demand.wanted or self._asked.unasked or self._asked.undecided
 
     async def _attempt(self) -> None:
         """One session, from its handshake to its end, and the rest that its end asks for."""
         self._enter(LinkState.CONNECTING)
         attempt_s = self._settings.connect_timeout_s + self._settings.configure_timeout_s
         self.due_s = self._now_s() + attempt_s + LONGEST_CREDENTIAL_S
-        self._pressed = False
+        self._asked.pressed = False
         self._stamp = self._credential_stamp()
         self.policy.attempted(self._now_s())
         over = await self._one_session()
@@ -265,7 +274,7 @@ class Link:
             return
         decision = self.policy.failed(over.failure, self._now_s(), waiting=self._demand.busy, jitter=self._jitter())
         if decision.latched:
-            self._undecided = False
+            self._asked.undecided = False
             await self._latch(decision, was_open)
         else:
             await self._back_off(decision, was_open)
@@ -276,35 +285,35 @@ class Link:
         self._on_event(SessionLost(decision.verdict, decision.automatic_s - self._now_s(), was_open))
         if was_open and not self._demand.wanted:
             self.policy.unneeded()
-        self._pressed = False
-        self._not_before_s = decision.asked_s
+        self._asked.pressed = False
+        self._asked.not_before_s = decision.asked_s
         step_s = self._clock_step_s()
 
         def go_on() -> bool:
-            return self._pressed or not self._due() or abs(self._clock_step_s() - step_s) > CLOCK_STEP_S
+            return self._asked.pressed or not self._due() or abs(self._clock_step_s() - step_s) > CLOCK_STEP_S
 
         look_s = 1.0 if decision.verdict.class_ is Class.CLOCK else None
         if not await self._until(go_on, decision.automatic_s, look_s):
-            self._not_before_s = float("-inf")
+            self._asked.not_before_s = float("-inf")
 
     async def _latch(self, decision: Decision, was_open: bool) -> None:
         """Wait for a press, for a changed key, or for the time of a probe; the last two make their own attempt."""
-        self._demand.wanted = self._demand.busy = self._pressed = False
-        self._refused_until_s = decision.asked_s
+        self._demand.wanted = self._demand.busy = self._asked.pressed = False
+        self._asked.refused_until_s = decision.asked_s
         self._enter(LinkState.LATCHED)
         self._on_event(SessionFailed(decision.verdict, was_open))
         watches_key = decision.verdict.class_ is Class.KEY
 
         def go_on() -> bool:
-            return self._pressed or (watches_key and self._credential_stamp() != self._stamp)
+            return self._asked.pressed or (watches_key and self._credential_stamp() != self._stamp)
 
         while await self._until(go_on, decision.automatic_s, look_s=KEY_LOOK_S if watches_key else None):
-            if not self._pressed or self._pressed_s >= decision.asked_s:
+            if not self._asked.pressed or self._asked.pressed_s >= decision.asked_s:
                 break
-            self._demand.wanted = self._demand.busy = self._pressed = False
+            self._demand.wanted = self._demand.busy = self._asked.pressed = False
             self._on_event(SessionFailed(decision.verdict, was_open=False))
-        self._undecided = True
-        self._not_before_s = float("-inf")
+        self._asked.undecided = True
+        self._asked.not_before_s = float("-inf")
 
     async def _until(
         self, condition: Callable[[], bool], deadline_s: float | None = None, look_s: float | None = None
@@ -386,7 +395,7 @@ class Link:
             return
         self._demand.wanted = self._demand.wanted or self._settings.always
         self.policy.opened(self._now_s())
-        self._undecided = False
+        self._asked.undecided = False
         self.due_s = None
         self._enter(LinkState.OPEN)
         self._on_event(SessionOpened())

@@ -201,6 +201,10 @@ class Opening:
                 self._habits.confirms = False
                 return self._settled()
 
+    def heard(self) -> None:
+        """Something has come from the service."""
+        self.on_trust = False
+
     def unanswered(self) -> None:
         """Nothing has followed a question that was sent on trust: the session is given up."""
         self._habits.confirms = self._habits.doubted = True

@@ -231,7 +231,7 @@ class Session:
     def receive(self, event: ev.ServerEvent, now_s: float) -> list[Outcome]:
         """What ``event`` means now, in order. Takes any event at any time and never raises; ``now_s`` is monotonic."""
         self._outcomes = []
-        self._opening.on_trust = False
+        self._opening.heard()
         match event:
             case ev.SessionCreated(session):
                 self._open(self._opening.created(session, now_s))

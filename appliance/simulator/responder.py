@@ -26,8 +26,7 @@ class SayEvent(Protocol):
 class Mouth:
     """Says everything through ``say`` and reports through ``reach``; ``spawn`` runs what takes time.
 
-    ``reading``: of the page, of the turn that is going on. ``output_hz``: the rate at which answers are made; a client
-    plays them at 24 kHz.
+    How the page is read may change from turn to turn. A client plays all answers at 24 kHz, whatever ``output_hz`` is.
     """
 
     def __init__(
@@ -52,8 +51,21 @@ class Mouth:
         self._pending: set[asyncio.Task[None]] = set()
         self._active: list[ActiveReply] = []
         self._asking: dict[str, ActiveReply] = {}  # by call id
-        self.reading: Reading = PAGE
-        self.output_hz = voices.SAMPLE_HZ
+        self._reading: Reading = PAGE
+        self._output_hz = voices.SAMPLE_HZ
+
+    def read_so(self, reading: Reading) -> None:
+        """From now on the page is read so."""
+        self._reading = reading
+
+    @property
+    def output_hz(self) -> int:
+        """The rate of the answers that begin now."""
+        return self._output_hz
+
+    def answer_at(self, hz: int) -> None:
+        """The rate of the answers that begin from now on."""
+        self._output_hz = hz
 
     def new_id(self, kind: str) -> str:
         """An id that no other thing of the service has."""
@@ -62,7 +74,7 @@ class Mouth:
 
     def _new_response_id(self) -> str:
         self._responses += 1
-        return f"resp_{self._responses}" if self.reading.id_reused else self.new_id("resp")
+        return f"resp_{self._responses}" if self._reading.id_reused else self.new_id("resp")
 
     # ------------------------------------------------------------ beginning
 
@@ -119,9 +131,9 @@ class Mouth:
     def begin(self, plan: Reply) -> None:
         """Begin ``plan`` now, next to whatever is in progress. With speed 0 it is over when this returns."""
         record = ReplyRecord(
-            self._new_response_id(), b"", "", time.monotonic(), turn=self._turn.number, pcm_hz=self.output_hz
+            self._new_response_id(), b"", "", time.monotonic(), turn=self._turn.number, pcm_hz=self._output_hz
         )
-        active = ActiveReply(plan, self._turn, self.reading, record, self.new_id("item"), iter(()), ())
+        active = ActiveReply(plan, self._turn, self._reading, record, self.new_id("item"), iter(()), ())
         self._active.append(active)
         self._record.replies.append(record)
         self._compose(active, plan)
@@ -132,8 +144,8 @@ class Mouth:
     def _compose(self, active: ActiveReply, plan: Reply) -> None:
         """What ``plan`` sounds like is to be said in the response ``active``, after all that it has said."""
         pcm, text = replies.sound_of(plan, active.turn, self._settings.parrot)
-        if self.output_hz != voices.SAMPLE_HZ:
-            pcm = voices.resampled(pcm, self.output_hz)
+        if self._output_hz != voices.SAMPLE_HZ:
+            pcm = voices.resampled(pcm, self._output_hz)
         active.plan, active.plan_sounds = plan, bool(pcm)
         active.pieces = replies.pieces_of(pcm, text, plan, self._settings.delta_ms)
         active.call_ids = tuple(self.new_id("call") for _ in plan.calls)
@@ -257,12 +269,12 @@ class Mouth:
 
     def cancel(self, response_id: str | None) -> ErrorSaid | None:
         """The client's response.cancel; the newest reply for None. What is wrong with that, if anything."""
-        refusal = scenario.CANCEL_REFUSALS.get(self.reading.cancel)
+        refusal = scenario.CANCEL_REFUSALS.get(self._reading.cancel)
         if refusal is not None:
             return refusal
         candidates = [one for one in self._active if response_id in (None, one.record.response_id)]
         if not candidates:
-            return None if self.reading.cancel == "silent" else scenario.CANCEL_FAULT
+            return None if self._reading.cancel == "silent" else scenario.CANCEL_FAULT
         active = candidates[-1]
         if active.record.cancelled_by == "client":
             self._violate("response.cancel twice for one reply")

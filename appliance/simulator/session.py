@@ -131,7 +131,8 @@ class ServiceSession:
 
     def _take_up(self, reading: Reading | None) -> None:
         """From now on the page is read so; None: as the connection does."""
-        self._reading = self._mouth.reading = reading or self._plan.reading or self._settings.reading
+        self._reading = reading or self._plan.reading or self._settings.reading
+        self._mouth.read_so(self._reading)
         self._is_plain = self._settings.fields is FieldSet.LEAN and replace(self._reading, names=()) == PAGE
 
     def _complain(self, fault: ErrorSaid, violation: str = "") -> None:
@@ -260,7 +261,7 @@ class ServiceSession:
         if refusal := self._refusal(settings, session):
             self._complain(refusal)
             return
-        self._mouth.output_hz = dialects.output_hz(session, self._reading)
+        self._mouth.answer_at(dialects.output_hz(session, self._reading))
         self._updated = True
         self._confirm(settings)
         self._reach(Moment.READY)

@@ -76,11 +76,11 @@ PR_SET_PDEATHSIG = 1
 class Outbox:
     """Sends at once what the socket takes, and the rest in a thread of its own: no caller ever waits.
 
-    No more than ``bound_bytes`` wait, but for a last message; then the oldest are dropped.
+    No more wait than ``keep`` says, but for a last message; then the oldest are dropped.
     """
 
     def __init__(self, link: socket.socket) -> None:
-        self.bound_bytes = REPORTS_BYTES
+        self._bound_bytes = REPORTS_BYTES
         """A microphone sets its own."""
         self._link = link
         self._waiting: deque[bytes] = deque()
@@ -88,6 +88,10 @@ class Outbox:
         self._changed = threading.Condition()
         self._idle = True
         threading.Thread(target=guarded(self._run), name="sender", daemon=True).start()
+
+    def keep(self, bound_bytes: int) -> None:
+        """From now on so much may wait."""
+        self._bound_bytes = bound_bytes
 
     def put(self, message: bytes, instead: bool = False) -> None:
         """Queue ``message``, in place of the last one if ``instead`` and that is of the same kind."""
@@ -103,7 +107,7 @@ class Outbox:
                     os._exit(0)
             if instead and self._waiting and self._waiting[-1][:1] == message[:1]:
                 self._waiting_bytes -= len(self._waiting.pop())
-            while self._waiting and self._waiting_bytes + len(message) > self.bound_bytes:
+            while self._waiting and self._waiting_bytes + len(message) > self._bound_bytes:
                 self._waiting_bytes -= len(self._waiting.popleft())
             self._waiting.append(message)
             self._waiting_bytes += len(message)
@@ -258,7 +262,7 @@ class Host:
         hz, period, frame_bytes = opened.hz, opened.period_frames, 2 * opened.channels
         long = min(REST_PERIODS * period, messages.MOST_SAMPLES // opened.channels)
         clock = BlockClock(hz, period)
-        self._outbox.bound_bytes = round(KEPT_S * hz) * frame_bytes
+        self._outbox.keep(round(KEPT_S * hz) * frame_bytes)
         hand_over = HandOver(
             lambda block: self._outbox.put(messages.pack(block)), hz, frame_bytes, held_ms * hz // 1000
         )

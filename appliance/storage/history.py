@@ -117,9 +117,9 @@ def decoded(content: bytes) -> History:
             raise ValueError(f"version {data['version']!r}")
         for boot, uptime_s, state, link, light in data["changes"]:
             history._changes.append((str(boot), _seconds(uptime_s), str(state), str(link), str(light)))
-        history._boots = {
-            str(boot): None if began is None else _seconds(began) for boot, began in data["boots"].items()
-        }
+        history._boots.update(
+            {str(boot): None if began is None else _seconds(began) for boot, began in data["boots"].items()}
+        )
         for day, counts in data["days"].items():
             history._days[str(day)] = Counter({str(cause): int(number) for cause, number in counts.items()})
     except (AttributeError, KeyError, OverflowError, RecursionError, TypeError) as error:

@@ -65,6 +65,22 @@ async def run(command: Sequence[str], given: bytes, timeout_s: float, limit_byte
         running.end()
 
 
+def _started(command: Sequence[str]) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(
+            command,
+            bufsize=0,
+            cwd="/",
+            env=_clean(os.environ),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise ProgramError(f"cannot be started: {error.strerror or error}", advice=why(command[0])) from None
+
+
 class _Running:
     """One program that runs, and our ends of its pipes."""
 
@@ -77,19 +93,7 @@ class _Running:
         self._errors = bytearray()
         self.over: asyncio.Future[None] = self._loop.create_future()
         """Done when the program has ended or has written too much."""
-        try:
-            self._process = subprocess.Popen(
-                command,
-                bufsize=0,
-                cwd="/",
-                env=_clean(os.environ),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                start_new_session=True,
-            )
-        except OSError as error:
-            raise ProgramError(f"cannot be started: {error.strerror or error}", advice=why(command[0])) from None
+        self._process = _started(command)
         stdin, stdout, stderr = self._process.stdin, self._process.stdout, self._process.stderr
         assert stdin is not None and stdout is not None and stderr is not None
         self._stdin, self._stdout, self._stderr = stdin, stdout, stderr

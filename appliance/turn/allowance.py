@@ -18,9 +18,13 @@ class Allowance:
     """A sliding hour. ``limit_s`` 0: no limit."""
 
     def __init__(self, limit_s: float) -> None:
-        self.limit_s = limit_s
+        self._limit_s = limit_s
         self._spent: deque[tuple[float, float]] = deque()
         """(when its minute began, seconds of audio), oldest first."""
+
+    def go_by(self, limit_s: float) -> None:
+        """Another limit from now on; what was spent stays spent."""
+        self._limit_s = limit_s
 
     def spend(self, seconds: float, now_s: float) -> None:
         """So much audio was sent or received."""
@@ -34,12 +38,12 @@ class Allowance:
         """Seconds until the box may talk again; 0: it may now."""
         while self._spent and self._spent[0][0] <= now_s - HOUR_S:
             self._spent.popleft()
-        if not self.limit_s:
+        if not self._limit_s:
             return 0.0
         # From the newest on, as it will be when the older are forgotten: the same sum comes out the same then.
         kept_s = 0.0
         for began_s, seconds in reversed(self._spent):
             kept_s += seconds
-            if kept_s >= self.limit_s:
+            if kept_s >= self._limit_s:
                 return began_s + HOUR_S - now_s
         return 0.0

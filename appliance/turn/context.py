@@ -1,8 +1,8 @@
 """What the turn machine knows, and the few steps that its rules are made of.
 
 ``Context`` is the machine's memory: the state, the turn, the timers and the effects asked for so far. Its methods
-are the steps that several rules share: open a turn, close it, drop a reply. The rules themselves stand in ``rules.py``
-and ``reply_rules.py``.
+are the steps that several rules share: open a turn, close it, drop a reply. The rules themselves stand in ``rules.py``,
+``reply_rules.py`` and ``part_rules.py``.
 """
 
 from __future__ import annotations

@@ -144,3 +144,16 @@ class HintHold(Effect):
 
 class ReportJam(Effect):
     """The button has been down for longer than anyone speaks: one line; it is ignored until it is released."""
+
+
+OfUtterance = (
+    BeginUtterance
+    | ResumeUtterance
+    | EndUtterance
+    | RewindUtterance
+    | CutUtterance
+    | OpenUplink
+    | StartSilence
+    | StopSilence
+)
+"""Those that decide what of the person's words leaves, and when."""

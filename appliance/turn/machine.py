@@ -2,8 +2,8 @@
 
 How to read it. ``TABLE`` at the end has one entry for every pair of a state and a thing that can happen: a ``Rule``
 (what is done, where it leads) or an ``Ignored`` with the reason. Nothing outside names a next state. The rules are
-functions in ``rules.py`` and ``reply_rules.py``; each returns the next state, and ``to`` in the table lists all states
-it may return.
+functions in ``rules.py``, ``reply_rules.py`` and ``part_rules.py``; each returns the next state, and ``to`` in the
+table lists all states it may return.
 
 A turn in one paragraph. A press, or in ``open`` a voice, opens a turn: what the microphone hears is kept
 (``BeginUtterance``) and may leave once it is certain that a person talks (``OpenUplink``). A release, a second tap or
@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from . import effects as turn_effects
-from . import events, reply_rules, rules
+from . import events, part_rules, reply_rules, rules
 from . import states as v
 from .context import Context
 from .states import Deadline, State
@@ -89,9 +89,9 @@ TABLE: Final[Mapping[State, Mapping[type[events.Event] | Deadline, Rule | Ignore
         events.Stop: Rule(rules.stop, (_R,)),
         events.UtteranceSent: _SENT_ONCE,
         events.SendingProgress: Rule(rules.sending_listening, (_L,)),
-        events.LinkReady: Rule(rules.link_ready, (_L,)),
-        events.LinkLost: Rule(rules.link_lost, (_L, _R)),
-        events.LinkFailed: Rule(rules.link_failed, (_R,)),
+        events.LinkReady: Rule(part_rules.link_ready, (_L,)),
+        events.LinkLost: Rule(part_rules.link_lost, (_L, _R)),
+        events.LinkFailed: Rule(part_rules.link_failed, (_R,)),
         events.SpeechBegan: Rule(rules.speech_began, (_L,)),
         events.SpeechEnded: Rule(rules.speech_ended_listening, (_L, _W, _P, *_OVER)),
         events.NothingHeard: _MORE_IS_SAID,
@@ -104,7 +104,7 @@ TABLE: Final[Mapping[State, Mapping[type[events.Event] | Deadline, Rule | Ignore
         events.ReplyDrained: _NOT_PLAYING,
         events.ToolsFinished: Ignored("tools run only after the person has finished (decision 7)"),
         events.MicrophoneReady: _FACT,
-        events.MicrophoneLost: Rule(rules.microphone_lost, (_R,)),
+        events.MicrophoneLost: Rule(part_rules.microphone_lost, (_R,)),
         **dict.fromkeys(Deadline, _UNARMED),
         Deadline.UPLINK: Rule(rules.hold_is_real, (_L,)),
         Deadline.HOLD_WARNING: Rule(rules.warn_long_hold, (_L,)),
@@ -120,9 +120,9 @@ TABLE: Final[Mapping[State, Mapping[type[events.Event] | Deadline, Rule | Ignore
         events.Stop: Rule(rules.stop, (_R,)),
         events.UtteranceSent: Rule(rules.utterance_sent, (_W, _P, *_OVER)),
         events.SendingProgress: Rule(rules.sending_goes_on, (_S,)),
-        events.LinkReady: Rule(rules.link_ready, (_S,)),
-        events.LinkLost: Rule(rules.link_lost, (_S, _R)),
-        events.LinkFailed: Rule(rules.link_failed, (_R,)),
+        events.LinkReady: Rule(part_rules.link_ready, (_S,)),
+        events.LinkLost: Rule(part_rules.link_lost, (_S, _R)),
+        events.LinkFailed: Rule(part_rules.link_failed, (_R,)),
         events.SpeechBegan: Rule(rules.speech_began, (_S,)),
         events.SpeechEnded: Rule(rules.speech_ended, (_S,)),
         events.NothingHeard: _MORE_IS_SAID,
@@ -135,7 +135,7 @@ TABLE: Final[Mapping[State, Mapping[type[events.Event] | Deadline, Rule | Ignore
         events.ReplyDrained: _NOT_PLAYING,
         events.ToolsFinished: Ignored("tools run only after the person has finished (decision 7)"),
         events.MicrophoneReady: _FACT,
-        events.MicrophoneLost: Rule(rules.tail_lost, (_S,)),
+        events.MicrophoneLost: Rule(part_rules.tail_lost, (_S,)),
         **dict.fromkeys(Deadline, _UNARMED),
         Deadline.LONG_PRESS: Rule(rules.long_press, (_S, _L)),
         Deadline.STALE: Rule(rules.stale, (_R, _L)),
@@ -149,8 +149,8 @@ TABLE: Final[Mapping[State, Mapping[type[events.Event] | Deadline, Rule | Ignore
         events.UtteranceSent: _SENT_ONCE,
         events.SendingProgress: _LEFTOVER,
         events.LinkReady: Ignored("a new session is always announced by the loss of the old one first"),
-        events.LinkLost: Rule(rules.link_lost, (_S, _R, _W, _P)),
-        events.LinkFailed: Rule(rules.link_failed, (_R, _W, _P)),
+        events.LinkLost: Rule(part_rules.link_lost, (_S, _R, _W, _P)),
+        events.LinkFailed: Rule(part_rules.link_failed, (_R, _W, _P)),
         events.SpeechBegan: Rule(rules.speech_began, (_W, _L)),
         events.SpeechEnded: Rule(rules.speech_ended, (_W,)),
         events.NothingHeard: Rule(rules.nothing_heard, (_W, _R, _L)),
@@ -163,7 +163,7 @@ TABLE: Final[Mapping[State, Mapping[type[events.Event] | Deadline, Rule | Ignore
         events.ReplyDrained: _NOT_PLAYING,
         events.ToolsFinished: Rule(reply_rules.tools_finished, (_W, _P, _R)),
         events.MicrophoneReady: _FACT,
-        events.MicrophoneLost: Rule(rules.live_lost, (_W,)),
+        events.MicrophoneLost: Rule(part_rules.live_lost, (_W,)),
         **dict.fromkeys(Deadline, _UNARMED),
         Deadline.LONG_PRESS: Rule(rules.long_press, (_W, _L)),
         Deadline.MAX_HOLD: Rule(rules.live_too_long, (_W,)),
@@ -185,8 +185,8 @@ TABLE: Final[Mapping[State, Mapping[type[events.Event] | Deadline, Rule | Ignore
         events.LinkReady: Ignored(
             "the answer that plays belongs to the session before; nothing is replayed once heard"
         ),
-        events.LinkLost: Rule(rules.link_lost_speaking, (_P, _R, _E)),
-        events.LinkFailed: Rule(rules.link_lost_speaking, (_P, _R, _E)),
+        events.LinkLost: Rule(part_rules.link_lost_speaking, (_P, _R, _E)),
+        events.LinkFailed: Rule(part_rules.link_lost_speaking, (_P, _R, _E)),
         events.SpeechBegan: Rule(rules.speech_began_speaking, (_L, _W)),
         events.SpeechEnded: Rule(rules.speech_ended, (_P,)),
         events.NothingHeard: Ignored(

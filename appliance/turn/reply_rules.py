@@ -1,5 +1,5 @@
 """The rules of the turn machine that begin with the end of the question: replies held back and sounded, their playing,
-the tools that they ask for. ``rules.py`` has those of the person and of the connection, and how to read both.
+the tools that they ask for. ``rules.py`` has those of the person, and how to read both.
 
 When an answer is over. A service may answer in two responses ("let me see", and then the answer) and says of none that
 another follows. So what begins while the first is played simply follows it; and when all is heard the turn is ENDING

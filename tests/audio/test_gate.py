@@ -80,7 +80,7 @@ def opened_by(sounds: list[acoustics.Sound], room: acoustics.Sound, dbfs: float)
     count = 0
     for sound in sounds:
         gate = Gate()
-        gate.room = learning.room
+        gate.remember(learning.room)
         count += bool(openings(tones.heard(sound, room, dbfs), gate=gate))
     return count
 
@@ -190,7 +190,7 @@ def test_what_was_no_part_of_the_room_is_forgotten() -> None:
     room = gate.room
     gate.hear(acoustics.to_int16(acoustics.fan(np.random.default_rng(7), 8, -20)))
     assert gate.room_dbfs > -30
-    gate.room = room
+    gate.remember(room)
     assert gate.room_dbfs < FAINTEST_DBFS
 
 

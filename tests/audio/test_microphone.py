@@ -98,7 +98,7 @@ async def test_what_is_said_is_in_the_ring_without_a_gap_and_at_its_time(
             opened = box.events[0]
             assert opened == MicrophoneOpened("usbmic", rate_hz or 48_000, 1, "")
             begun = box.ring.end
-            box.microphone.attentive = attentive
+            box.microphone.attend(attentive)
             playing = virtual_card.play_into_microphone(said)
             await until(lambda: playing.over)
             await until(lambda: box.ring.end - begun > said.size + HZ // 2)
@@ -112,10 +112,10 @@ async def test_what_is_said_is_in_the_ring_without_a_gap_and_at_its_time(
 
 async def test_attention_brings_the_ring_up_to_date_at_once(virtual_card: VirtualCard) -> None:
     async with listening(idle_pace_ms=200) as box:
-        box.microphone.attentive = False
+        box.microphone.attend(False)
         await until(lambda: time.monotonic() - box.ring.time_at(box.ring.end) > 0.1)
         behind = box.ring.end
-        box.microphone.attentive = True
+        box.microphone.attend(True)
         asked_s = time.monotonic()
         await until(lambda: box.ring.end > behind)
         assert time.monotonic() - asked_s < 0.01, "it does not wait for another block"
@@ -123,7 +123,7 @@ async def test_attention_brings_the_ring_up_to_date_at_once(virtual_card: Virtua
 
 async def test_the_shortest_blocks_do_not_fall_behind_while_nobody_attends(virtual_card: VirtualCard) -> None:
     async with listening(microphone_settings(period_ms=5), idle_pace_ms=200) as box:
-        box.microphone.attentive = False
+        box.microphone.attend(False)
         begun_s = time.monotonic()
         await until(lambda: time.monotonic() - begun_s > 3)
         assert time.monotonic() - box.ring.time_at(box.ring.end) < 0.35
@@ -146,10 +146,10 @@ async def test_what_was_said_before_anybody_attended_is_there_when_somebody_does
 
 async def _press_after_a_while(box: Box, said: Int16) -> None:
     """What is in the ring then is one piece of ``said``, from before the press until after it."""
-    box.microphone.attentive = False
+    box.microphone.attend(False)
     behind = await _nothing_new(box)
     pressed_s = time.monotonic()
-    box.microphone.attentive = True
+    box.microphone.attend(True)
     await until(lambda: box.ring.end > behind)
     assert time.monotonic() - pressed_s < 0.02
     first_s = box.ring.time_at(behind)
@@ -188,7 +188,7 @@ async def test_a_host_that_was_started_early_is_the_one_that_is_used(virtual_car
 
 async def test_one_whose_host_hangs_while_it_is_held_back_is_replaced(virtual_card: VirtualCard) -> None:
     async with listening() as box:
-        box.microphone.attentive = False
+        box.microphone.attend(False)
         await _nothing_new(box)
         process_id = box.microphone.process_id
         assert process_id is not None

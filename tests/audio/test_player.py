@@ -10,15 +10,8 @@ from hypothesis import strategies as st
 
 from appliance.audio.earcons import Earcon, earcon, tick
 from appliance.audio.format import WIRE_HZ, frames_from_ms
-from appliance.audio.player import (
-    FADE_FRAMES,
-    Player,
-    PlayerEvent,
-    ReplyFinished,
-    ReplyStarted,
-    ReplyTruncated,
-    ReplyUnderran,
-)
+from appliance.audio.player import FADE_FRAMES, Player
+from appliance.audio.player_events import PlayerEvent, ReplyFinished, ReplyStarted, ReplyTruncated, ReplyUnderran
 from appliance.audio.reply import ReplyBuffer
 
 PERIOD = frames_from_ms(10)
@@ -581,7 +574,7 @@ def test_the_volume_changes_smoothly_while_something_sounds() -> None:
     player.append("a", constant(500).tobytes())
     player.end("a")
     card.run(100)
-    player.volume = 50
+    player.set_volume(50)
     card.run(500)
     assert steepest(card.sound) <= FADE_STEP
     assert card.sound[frames_from_ms(300)] == 1_250
@@ -590,7 +583,7 @@ def test_the_volume_changes_smoothly_while_something_sounds() -> None:
 
 def test_the_volume_changes_at_once_in_silence() -> None:
     player, card = playing(volume=100)
-    player.volume = 50
+    player.set_volume(50)
     player.append("a", constant(100).tobytes())
     player.end("a")
     card.run(150)
@@ -636,7 +629,7 @@ def test_half_a_sample_is_a_mistake_of_the_caller() -> None:
 def test_whoever_empties_it_is_told_that_there_is_something() -> None:
     player = Player()
     calls: list[str] = []
-    player.on_change = lambda: calls.append("now")
+    player.watch(lambda: calls.append("now"))
     player.append("a", constant(10).tobytes())
     player.end("a")
     player.play()

@@ -134,11 +134,11 @@ async def test_it_rests_when_nobody_attends_and_starts_without_a_click(
 async def _rest_after(box: Box, response_id: str, pcm: bytes) -> None:
     """Play, rest, and run again."""
     drained = len(box.seen(LastSampleOut))
-    box.speaker.attentive = False
+    box.speaker.attend(False)
     box.say(response_id, pcm)
     await until(lambda: len(box.seen(LastSampleOut)) > drained)
     await until(lambda: time.monotonic() - box.speaker.reports[-1].time_s > 0.7)
-    box.speaker.attentive = True
+    box.speaker.attend(True)
     resting = len(box.speaker.reports)
     await until(lambda: len(box.speaker.reports) > resting)
 
@@ -148,7 +148,7 @@ async def test_it_never_rests_when_it_is_to_be_kept_open(
 ) -> None:
     monkeypatch.setattr("appliance.audio.speaker.REST_AFTER_S", 0.3)
     async with speaking(speaker_settings(keep_open=True)) as box:
-        box.speaker.attentive = False
+        box.speaker.attend(False)
         begun_s = time.monotonic()
         await until(lambda: box.speaker.reports[-1].time_s > begun_s + 1.5)
 

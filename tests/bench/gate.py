@@ -89,7 +89,7 @@ def cell(
     told: list[float] = []
     for number, utterance in enumerate(spoken):
         gate = make()
-        gate.room = learning.room
+        gate.remember(learning.room)
         begin = lead + number * 7_001
         sound = noise[begin : begin + acoustics.frames(BEFORE_S + AFTER_S) + utterance.sound.size].copy()
         at = acoustics.frames(BEFORE_S)
@@ -123,7 +123,7 @@ def sounds_that_open(make: Callable[[], Any], sounds: Sequence[acoustics.Sound],
     count = 0
     for sound in sounds:
         gate = make()
-        gate.room = learning.room
+        gate.remember(learning.room)
         count += any(openings(gate, tones.heard(sound, room, -20.0)))
     return count
 

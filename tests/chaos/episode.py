@@ -133,7 +133,7 @@ def _judge_rest(room: Room) -> None:
         "the look at the playback": daemon.turns._playback_timer is not None
         and not daemon.turns._playback_timer.cancelled()
         and daemon.turns._playback_timer.when() > asyncio.get_running_loop().time(),
-        "a tool": daemon.turns._tool_task is not None and not daemon.turns._tool_task.done(),
+        "a tool": daemon.tools._task is not None and not daemon.tools._task.done(),
         "the tick": daemon.sounds._tick_timer is not None,
         "zeros": daemon.uplink.due_s is not None,
         "words": daemon.utterance.duration_s > 0,

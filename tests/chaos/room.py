@@ -65,7 +65,7 @@ class Room:
         self._echoes = random.random() < 0.7
         self._echo = np.zeros(acoustics.frames(ECHO_DELAY_S + STEP_S))
         """What the microphone will hear of the speaker, from now on: what was played last begins after the delay."""
-        self.daemon.listeners.append(self._watch)
+        self.daemon.watch(self._watch)
         self.plug_in()
         self.plug_speaker()
         self.note(f"on, in mode {mode}")

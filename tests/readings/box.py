@@ -104,7 +104,7 @@ class ReadingBox:
 
         room.speaker.plays = keep  # type: ignore[method-assign]
         room.step_s = STEP_S
-        room.daemon.player.volume = 100
+        room.daemon.player.set_volume(100)
         # What asks the system for the clock takes real time.
         room.daemon.tools._tools["get_time"] = get_time(_yes, time.localtime)
 

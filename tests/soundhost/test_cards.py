@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from appliance.audio import sound_host
+from appliance.audio import card_search, sound_host
 from appliance.audio.card_preference import SETTLED_S, Preference
 from appliance.audio.sound_host import SoundHost
 from appliance.doctor.doctor import Doctor
@@ -133,7 +133,7 @@ async def test_a_busy_card_is_waited_for_though_another_is_free(folder: Path, pa
         await until(lambda: microphone.said and speaker.said)
         assert speaker.said == [of(USB, 0)]
         # Longer than all that is tried soon after a start.
-        await asyncio.sleep(sound_host.SETTLING_S + 0.5)
+        await asyncio.sleep(card_search.SETTLING_S + 0.5)
         assert microphone.said == [
             f'"{of(USB, 0)}" is in use as a microphone by another program; stop that, or choose another device'
         ], "and nothing else is said or taken"
@@ -165,7 +165,7 @@ async def test_a_card_that_cannot_be_used_at_all_is_passed_over(folder: Path, pa
     speaker = part("playback")
     await until(lambda: speaker.said)
     assert speaker.said == ["vc4hdmi1: Audio (hw:1,0)"]
-    await asyncio.sleep(sound_host.LOOK_AGAIN_S + 2.5)
+    await asyncio.sleep(card_search.LOOK_AGAIN_S + 2.5)
     assert (speaker.said, speaker.host.started) == (["vc4hdmi1: Audio (hw:1,0)"], 1), "it is no better card that comes"
 
 
@@ -299,13 +299,13 @@ async def test_a_better_card_that_is_busy_does_not_take_the_working_one_away(fol
     node(folder, 1, "p").touch()
     with held(node(folder, 1, "p")):
         plug(folder, {0: SOCKET, 1: USB}, busy=(1, "p"))
-        await asyncio.sleep(SETTLED_S + sound_host.LOOK_AGAIN_S + 2.0)
+        await asyncio.sleep(SETTLED_S + card_search.LOOK_AGAIN_S + 2.0)
         assert speaker.said == [of(SOCKET, 0)]
         assert (speaker.name, speaker.host.started) == (of(SOCKET, 0), 1)
     plug(folder, {0: SOCKET, 1: USB})
     free_s = time.monotonic()
     await until(lambda: len(speaker.said) > 1)
-    assert time.monotonic() - free_s < sound_host.LOOK_AGAIN_S + SETTLED_S + FOUND_S
+    assert time.monotonic() - free_s < card_search.LOOK_AGAIN_S + SETTLED_S + FOUND_S
     assert speaker.said[1:] == [of(USB, 1)]
 
 
@@ -325,11 +325,11 @@ async def test_a_better_card_that_fails_gives_the_working_one_back(
     assert speaker.said[before:] == [of(SOCKET, 0)], "and no word of a missing one"
     assert "Unanticipated host error" in speaker.note or "hung for" in speaker.note
     started = speaker.host.started
-    await asyncio.sleep(sound_host.LOOK_AGAIN_S + SETTLED_S + 1.0)
+    await asyncio.sleep(card_search.LOOK_AGAIN_S + SETTLED_S + 1.0)
     assert (len(speaker.said), speaker.host.started) == (before + 1, started), "it is not tried again"
     # Once it has been away it is.
     plug(folder, {0: SOCKET})
-    await asyncio.sleep(sound_host.LOOK_AGAIN_S + 0.5)
+    await asyncio.sleep(card_search.LOOK_AGAIN_S + 0.5)
     node(folder, 1, "p").write_text("")
     plug(folder, {0: SOCKET, 1: USB})
     await until(lambda: speaker.name == of(USB, 1))

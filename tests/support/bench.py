@@ -40,7 +40,7 @@ class Bench:
         self.events: list[dict[str, Any]] = []
         self.sample = 5
         """All that the microphone hears: this, and as much below zero, in turn."""
-        self.daemon.listeners.append(self.events.append)
+        self.daemon.watch(self.events.append)
 
     async def passes(self, seconds: float) -> None:
         """Time goes by, and the microphone hears."""

@@ -96,7 +96,7 @@ class PaperRoom:
         self.lights: list[tuple[float, str]] = []
         self.turns: list[dict[str, Any]] = []
         self.earcons = 0
-        self.daemon.listeners.append(self._watch)
+        self.daemon.watch(self._watch)
         self._echo_gain = 0.0 if echo_db is None else 10 ** (echo_db / 20)
         self._echo = np.zeros(acoustics.frames(ECHO_DELAY_S))
         self.now_s = 0.0

@@ -91,7 +91,7 @@ TRANSIENT = {
 def lights(daemon: Box) -> list[str]:
     """Every light that is shown from now on, as it comes."""
     seen: list[str] = []
-    daemon.listeners.append(lambda event: seen.append(event["light"]) if event["event"] == "state" else None)
+    daemon.watch(lambda event: seen.append(event["light"]) if event["event"] == "state" else None)
     return seen
 
 

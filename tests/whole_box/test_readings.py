@@ -343,7 +343,7 @@ class Ear:
         self._speaker = PaperSpeaker(bench.daemon)
         self._bench = bench
         self._passes = bench.passes
-        bench.daemon.player.volume = 100
+        bench.daemon.player.set_volume(100)
         bench.passes = self.passes  # type: ignore[method-assign]
         self._heard: list[np.ndarray[Any, Any]] = []
 

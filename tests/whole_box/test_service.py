@@ -113,7 +113,7 @@ async def test_a_setting_of_a_running_box_changes_without_its_connection(card: V
         assert rig.boxes.box is daemon
         assert daemon.link.session is session
         assert daemon.status()["volume"] == 31
-        assert daemon.conditions().idle_glow is False
+        assert daemon.face.conditions().idle_glow is False
         assert rig.boxes.around()["BOX_NAME"] == "till 3"
 
 

@@ -67,7 +67,7 @@ async def test_a_question_that_takes_longer_to_send_than_to_say(card: VirtualCar
     async with service, SlowNetwork(service.port, EDGE_OF_THE_WIFI) as network:
         url = network.url(service.url)
         async with box(service, card, tmp_path, talk__mode="hold", service__url=url) as daemon:
-            daemon.listeners.append(lambda event: lights.append(event["light"]) if event["event"] == "state" else None)
+            daemon.watch(lambda event: lights.append(event["light"]) if event["event"] == "state" else None)
             with card.record_speaker() as recording:
                 asking = asyncio.create_task(ask_holding(daemon, card, said))
                 await in_state(daemon, State.SENDING)
