@@ -295,7 +295,7 @@ def note_speech(c: Context) -> None:
     turn.in_speech = turn.service_spoke = True
     turn.end_noticed = turn.commit_unanswered = False
     # What was heard answered half a question.
-    turn.answered = False
+    turn.answered = turn.broken = False
 
 
 def await_the_answer_again(c: Context, now_s: float) -> None:

@@ -1219,6 +1219,24 @@ class TestReplays:
         box.heard_to_its_end("r1")
         assert box.outcomes == [Outcome.ANSWERED] and Sound.SORRY not in box.sounds
 
+    def test_half_an_answer_that_was_lost_says_nothing_of_what_is_asked_after_it(self) -> None:
+        """The person goes on speaking over it, on a new connection: what answers that is no part of the lost one."""
+        box = Box(Mode.TAP, settle_s=0.0)
+        box.press()
+        box.release()
+        box.happens(events.SpeechBegan())
+        box.passes(1)
+        box.happens(events.SpeechEnded(), events.ReplyBegan("r1"), events.ReplyAudio("r1"), events.ReplyAudible("r1"))
+        assert box.state() is State.SPEAKING
+        box.happens(events.LinkLost(), events.LinkReady(), events.SpeechBegan())
+        box.passes(1)
+        box.happens(events.SpeechEnded(), events.ReplyBegan("r2"))
+        assert box.state() is State.WAITING and not box.outcomes
+        box.happens(events.ReplyAudio("r2"), events.ReplyEnded("r2", "completed"))
+        box.heard_to_its_end("r2")
+        box.passes(10)
+        assert box.outcomes == [Outcome.ANSWERED]
+
     @pytest.mark.parametrize("status", ["", "failed", "incomplete"])
     def test_half_an_answer_that_nobody_heard_is_asked_for_again(self, status: str) -> None:
         box = Box(Mode.HOLD)
