@@ -1,4 +1,6 @@
-"""What happens in one box, told to everyone in it who listens: the only way up, and no part knows who that is.
+"""What happens to the turns of one box, told to everyone in it who listens: who tells does not know who that is.
+
+Connection, microphone and speaker report to the box itself, which passes their words to ``reports.py``.
 
 Synchronous, on the event loop: whoever tells goes on when all have heard, in the order in which they began to listen.
 """

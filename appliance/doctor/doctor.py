@@ -135,8 +135,7 @@ class Doctor:
                     yield finding
         finally:
             if opened:
-                await box.ask("hang-up")
-                await box.until("link", ("closed", "latched", "retrying"), settings.link.close_timeout_s + 1)
+                await box.hang_up(settings.link.close_timeout_s + 1)
         self.status = await box.status()
 
     async def _running_panel(self, box: RunningBox, settings: Config, microphone: Finding) -> AsyncIterator[Finding]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,6 @@ from typing import Any, Final
 from appliance.box.box import Box
 from appliance.config import loader
 from appliance.config.loader import Config
-from appliance.control import client
 from appliance.errors import UnavailableError
 from appliance.link.failures import Class
 from appliance.realtime.observed import Observation, observations
@@ -27,6 +25,7 @@ from appliance.turn.states import Outcome, State
 
 from .cardless import Cardless
 from .finding import Finding, fault, ok
+from .running import RunningBox
 from .voice_service import fix_of
 
 REHEARSAL: Final = "rehearsal"
@@ -56,8 +55,6 @@ WHOLE_S: Final = 0.1
 
 HUNG_UP_S: Final = 3.0
 """What the daemon gets to close its session; two ways over a slow network, and link.close_timeout_s is 1."""
-
-LOOK_S: Final = 0.05
 
 STOP_DAEMON: Final = "this box's own daemon may have it: sudo systemctl stop voice-appliance; rehearse; start it again"
 
@@ -103,7 +100,7 @@ async def rehearse(
         on_line(lines[-1])
 
     own = loader.load(path)
-    beside_daemon = await asyncio.to_thread(_have_hung_up, own.control.socket_path)
+    beside_daemon = await _have_hung_up(own.control.socket_path)
     with tempfile.TemporaryDirectory(prefix="voice-appliance-rehearsal-") as folder:
         settings = _settings(own, path, Path(folder), record)
         card = Cardless()
@@ -125,16 +122,10 @@ async def rehearse(
     return Rehearsed(lines, turns[0] if turns else None, happened, fix)
 
 
-def _have_hung_up(socket_path: str) -> bool:
-    """Have this box's own daemon close its session, for a plan may allow one; whether there is a daemon.
-
-    It keeps a session that somebody talks in. Blocks for HUNG_UP_S at most, and ANSWER_TIMEOUT_S for one that hangs.
-    """
+async def _have_hung_up(socket_path: str) -> bool:
+    """Have this box's own daemon close its session, for a plan may allow one; whether there is a daemon."""
     try:
-        client.ask(socket_path, "hang-up")
-        ends_s = time.monotonic() + HUNG_UP_S
-        while client.ask(socket_path, "status")["status"]["link"] == "open" and time.monotonic() < ends_s:
-            time.sleep(LOOK_S)
+        await RunningBox(socket_path).hang_up(HUNG_UP_S)
     except UnavailableError:
         return False
     return True

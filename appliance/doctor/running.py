@@ -89,6 +89,11 @@ class RunningBox:
             await asyncio.sleep(LOOK_S)
         return None
 
+    async def hang_up(self, timeout_s: float) -> None:
+        """Have it close its session, and wait until it has, or so long: it keeps one that somebody talks in."""
+        await self.ask("hang-up")
+        await self.until("link", ("closed", "latched", "retrying"), timeout_s)
+
     async def listen(self, for_s: float, meter: Callable[[float], None]) -> sound.Readings:
         """The readings of its microphone within ``for_s``; each level is shown by ``meter``."""
         readings, ends_s = sound.Readings(), time.monotonic() + for_s
