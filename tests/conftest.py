@@ -11,6 +11,7 @@ from hypothesis import settings
 
 from appliance.simulator.virtual_card import VirtualCard
 from tests.support.certificates import self_signed
+from tests.support.hang_guard import HangGuard
 from tests.support.priority import ORDINARY_NICE, UNIT_NICE, as_the_unit, share_of_session
 from tests.support.rerun_on_stall import Repeating
 
@@ -21,6 +22,7 @@ settings.load_profile("untimed")
 
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(Repeating())
+    config.pluginmanager.register(HangGuard())
     if not hasattr(config, "workerinput"):
         share_of_session(UNIT_NICE)
 

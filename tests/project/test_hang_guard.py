@@ -1,0 +1,73 @@
+"""A test that never ends ends its run, wherever it hangs."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+CONFTEST = """
+from tests.support.hang_guard import HangGuard
+
+def pytest_configure(config):
+    config.pluginmanager.register(HangGuard(0.5))
+"""
+
+SWALLOWED = """
+import pytest, threading
+
+@pytest.mark.timeout(0.1)
+def test_hangs():
+    while True:
+        try:
+            threading.Event().wait()
+        except BaseException:
+            pass
+"""
+
+THREAD = """
+import asyncio, threading
+import pytest
+
+@pytest.mark.timeout(0.1)
+def test_hangs():
+    asyncio.run(asyncio.to_thread(threading.Event().wait))
+"""
+
+CLEAN_UP = """
+import pytest, threading
+
+@pytest.fixture
+def waits():
+    yield
+    threading.Event().wait()
+
+@pytest.mark.timeout(0.1)
+def test_hangs(waits):
+    assert False
+"""
+
+
+@pytest.mark.parametrize("body", [SWALLOWED, THREAD, CLEAN_UP], ids=["swallowed", "thread", "clean-up"])
+def test_a_test_that_hangs_is_named_and_the_run_ends(tmp_path: Path, body: str) -> None:
+    (tmp_path / "conftest.py").write_text(CONFTEST)
+    (tmp_path / "test_hanging.py").write_text(body)
+    (tmp_path / "test_other.py").write_text("def test_other():\n    pass\n")
+    run = subprocess.run(
+        (sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-n1", "--rootdir", tmp_path, tmp_path),
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=40,
+    )
+    assert "Timeout (0:00:00.5" in run.stderr, run.stdout
+    assert "test_hanging.py" in run.stderr
+    assert "1 failed, 1 passed" in run.stdout
+    assert "crashed while running 'test_hanging.py::test_hangs'" in run.stdout
