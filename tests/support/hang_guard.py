@@ -1,4 +1,4 @@
-"""No phase of a test lasts for ever: one that does ends its process with every thread's stack, and xdist names the test.
+"""No phase of a test lasts for ever: one that does ends its process with all stacks, and xdist names the test.
 
 The ``timeout`` of pyproject.toml raises in the main thread, once. It is spent where the event loop or a test catches
 it, where the loop then waits for a thread that never ends, and for the clean-up and the next attempt of a test that
