@@ -166,9 +166,9 @@ class Daemon:
                 "a file of the boot partition is not taken over: %s", refused, extra=entry(Kind.BOOT_FILE_REFUSED)
             )
         if self._muted:
-            box.mute(True)
+            box.remote.mute(True)
         if self._recorded:
-            box.record(True)
+            box.remote.record(True)
         box.look_for_key()
         text = sd_notify.StatusText(self._notifications, box.face.words)
         box.watch(lambda _: text.changed())

@@ -42,6 +42,7 @@ from appliance.box.part_settings import (
     turn_settings,
 )
 from appliance.box.parts import Parts, SoundTimes
+from appliance.box.remote import Remote
 from appliance.box.reports import Reports
 from appliance.box.status import Status
 from appliance.box.turns import Turns
@@ -49,7 +50,6 @@ from appliance.box.volume import Volume
 from appliance.config.settings import Config
 from appliance.control.server import LEVEL, ControlServer
 from appliance.control.server import SOURCE as CONTROL_SOCKET
-from appliance.errors import UnavailableError
 from appliance.link import credentials
 from appliance.link.link import Entered, Link, LinkEvent
 from appliance.link.retry import Policy
@@ -101,7 +101,6 @@ class Box:
         self.config = config
         self._bus = Bus()
         self._also_record = record
-        self._recall = recall
         self._watchers: list[Callable[[dict[str, Any]], None]] = []
         self._stop = asyncio.Event()
         self._changed = asyncio.Event()
@@ -120,7 +119,7 @@ class Box:
         self.reports = Reports(parts, self.turns, self._publish)
         self._meter = Meter(parts, self._publish, lambda: self.control.is_wanted(LEVEL))
         self._make_panel(parts, setup_problems)
-        self.control = ControlServer(config.control.socket_path, self, captions=config.control.captions)
+        self._make_remote(parts, recall)
         self._bus.listen(Changed, lambda _: self._show())
 
     def _make_sound(self, times: SoundTimes, host: MakesHost) -> None:
@@ -133,7 +132,7 @@ class Box:
         file = VolumeFile()
         volume = file.read(speaker.volume, speaker.volume_min, speaker.volume_max)
         self.player = Player(speaker.prebuffer_ms, speaker.reply_buffer_s, volume)
-        self.volume = Volume(self.player, file)
+        self.volume = Volume(self.player, file, speaker)
         self._card_file = CardFile(KINDS)
         self.microphone = Microphone(
             microphone,
@@ -160,7 +159,7 @@ class Box:
             tools.offered(
                 config.tools,
                 (config.speaker.volume_min, config.speaker.volume_max),
-                self.set_volume,
+                self.volume.set,
                 lambda: self.turns.end_conversation(),
                 lambda: self.face.spoken(),
             )
@@ -218,6 +217,23 @@ class Box:
         )
         self.identification = Identification(lambda: self.face.identifies(self.identification.active), self._short_tone)
 
+    def _make_remote(self, parts: Parts, recall: Callable[[], Mapping[str, Any]]) -> None:
+        """Who asks from outside."""
+        self.remote = Remote(
+            parts,
+            self.turns,
+            self.buttons,
+            self.keys,
+            self.face,
+            self.volume,
+            self.identification,
+            self.wire_record,
+            recall,
+        )
+        self.control = ControlServer(
+            self.config.control.socket_path, self.remote, captions=self.config.control.captions
+        )
+
     # ------------------------------------------------------------ running
 
     async def run(self) -> None:
@@ -259,8 +275,7 @@ class Box:
 
     def apply(self, config: Config) -> None:
         """Go by the settings of ``service.LIVE`` from now on."""
-        if config.speaker.volume != self.config.speaker.volume:
-            self.player.set_volume(config.speaker.volume)
+        self.volume.go_by(config.speaker)
         self.sounds.sound_with(config.panel.earcons)
         self.face.glow(config.panel.idle_glow)
         self.ledger.go_by(config.limits.audio_s_per_hour, Transcripts(config.transcripts))
@@ -283,7 +298,7 @@ class Box:
     async def _wind_down(self) -> None:
         self.face.stops()
         speaking = self.machine.state is v.State.SPEAKING or self.sounds.saying
-        self.quiet()
+        self.remote.quiet()
         if speaking:
             await asyncio.sleep(STOP_FADE_S)
 
@@ -304,25 +319,17 @@ class Box:
         sounding = self.sounds.saying or self.speaker.audible_until_s > asyncio.get_running_loop().time()
         return self.machine.state is v.State.READY and not sounding
 
-    def set_volume(self, percent: int) -> None:
-        """``ctl volume`` and the tool: from now on, and after a restart; kept within volume_min and volume_max."""
-        speaker = self.config.speaker
-        self.volume.set(percent, speaker.volume_min, speaker.volume_max, instead_of=speaker.volume)
-
     def _on_volume_steps(self, steps: int) -> None:
         """Somebody has turned the knob, or pressed a key of the volume."""
-        self.set_volume(round(self.player.volume) + steps * self.config.panel.volume.step)
+        self.volume.set(round(self.player.volume) + steps * self.config.panel.volume.step)
         self._short_tone()
 
+    def _short_tone(self) -> None:
+        # Not into a question or an answer, nor for a speaker that is to come: it would be heard late, and all at once.
+        if self._between_turns():
+            self.sounds.confirm()
+
     # ------------------------------------------------------------ the buttons
-
-    def edge(self, down: bool, source: str) -> None:
-        """An edge of the button ``source`` now; the control socket and the demo's keyboard come in here."""
-        self.buttons.edge(down, asyncio.get_running_loop().time(), source)
-
-    def mute(self, wanted: bool, by: str = CONTROL_SOCKET) -> None:
-        """``ctl mute`` and ``ctl unmute``. Raises UnavailableError if the switch keeps the microphone off."""
-        self.buttons.mute(wanted, by)
 
     def on_press(self, at_s: float) -> None:
         """Somebody pressed."""
@@ -391,50 +398,3 @@ class Box:
     def watch(self, watcher: Callable[[dict[str, Any]], None]) -> None:
         """``watcher`` is told, as the control socket's clients are, what clients may watch."""
         self._watchers.append(watcher)
-
-    # ------------------------------------------------------------ the control socket
-
-    def status(self) -> dict[str, Any]:
-        """What ``ctl status`` shows: plain values, no secrets, nothing that was said."""
-        return {
-            **self.face.status(),
-            "key_fault": self.keys.trouble or None,
-            "recorded_to": self.wire_record.path or None,
-        }
-
-    def history(self) -> Mapping[str, Any]:
-        """What ``ctl history`` shows: nothing that was said."""
-        return self._recall()
-
-    def quiet(self) -> None:
-        """``ctl stop``: the reply, a clip and the turn end, the daemon does not."""
-        self.sounds.hush()
-        self.turns.happens(events.Stop())
-
-    def retry(self) -> None:
-        """``ctl retry``: one attempt to connect now, whatever the backoff says."""
-        self.link.retry()
-
-    def record(self, wanted: bool) -> None:
-        """``ctl record``: the wire is recorded from now on, or no more. Raises UnavailableError if it cannot be."""
-        self.wire_record.switch(wanted)
-        log.info("the wire is %s", f"recorded to {self.wire_record.path}" if wanted else "no longer recorded")
-
-    def tone(self) -> None:
-        """``doctor`` asks a person whether the speaker is heard. Raises UnavailableError if there is none."""
-        if not self.sounds.test():
-            raise UnavailableError(f"no speaker: {self.face.speaker_fault or 'it is being opened'}")
-
-    def identify(self) -> None:
-        """``ctl identify``: light and speaker say "this one" for half a minute."""
-        self.identification.begin()
-
-    def _short_tone(self) -> None:
-        # Not into a question or an answer, nor for a speaker that is to come: it would be heard late, and all at once.
-        if self._between_turns():
-            self.sounds.confirm()
-
-    def hang_up(self) -> None:
-        """``doctor`` gives back the session that it had opened; one that a turn needs stays."""
-        if self.machine.state is v.State.READY:
-            self.link.close("asked by the control socket")

@@ -195,9 +195,9 @@ async def _with_a_person(settings: dict[str, Any]) -> int:
         display.line("Press Enter or the space bar, ask something, and wait for the answer. Ctrl-C ends.")
         with _keys() as pressed:
             while await pressed():
-                daemon.edge(True, "keyboard")
+                daemon.remote.edge(True, "keyboard")
                 await asyncio.sleep(TAP_S)
-                daemon.edge(False, "keyboard")
+                daemon.remote.edge(False, "keyboard")
     return 0
 
 

@@ -161,15 +161,15 @@ async def _ask(daemon: Box, card: Cardless) -> None:
     """Press, ask, let go, and wait until the answer has been played, or there is none."""
     talk, link = daemon.config.talk, daemon.config.link
     holds = talk.mode == "hold"
-    daemon.edge(True, BUTTON)
+    daemon.remote.edge(True, BUTTON)
     await asyncio.sleep(BEFORE_S if holds else TAP_S)
     if not holds:
-        daemon.edge(False, BUTTON)
+        daemon.remote.edge(False, BUTTON)
     question = voices.pcm(QUESTION)
     card.capture.hears(question)
     await asyncio.sleep(voices.ms_from_bytes(len(question)) / 1000 + AFTER_S)
     if holds:
-        daemon.edge(False, BUTTON)
+        daemon.remote.edge(False, BUTTON)
     limit_s = link.connect_timeout_s + link.configure_timeout_s + talk.stale_s + talk.answer_s + BEYOND_S
     try:
         await daemon.until(lambda: daemon.turns.ended > 0 and daemon.machine.state is State.READY, limit_s)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from appliance.turn.events import NothingHeard as NothingHeard
 from appliance.turn.events import ReplyBegan as ReplyBegan
@@ -14,6 +14,9 @@ from appliance.turn.value import Value
 
 from . import events as ev
 from .opening import Ready, Refused
+
+UNFINISHED: Final = frozenset({"cancelled", "failed", "incomplete"})
+"""How a reply ends that did not come to its end."""
 
 # A ``response_id`` is ours (``responses.py``): no two replies of a session share one, whatever the service calls them.
 

@@ -12,7 +12,6 @@ from appliance.daemon import Daemon
 from appliance.storage import boot_files
 from appliance.storage.history_writer import Recorder
 from appliance.storage.last_good_config import LastGood
-from appliance.storage.wire_record import WireRecord
 from appliance.system.sd_notify import Nobody
 from appliance.turn import events
 
@@ -51,22 +50,22 @@ async def test_a_mistake_is_shown_until_it_is_mended(tmp_path: Path) -> None:
     rig = Rig(tmp_path)
     rig.reload(WRONG)
     assert rig.box.panel.current_light == "fault_setup"
-    assert "talk.mood" in rig.box.status()["fault"]
+    assert "talk.mood" in rig.box.remote.status()["fault"]
     assert "the set-up is wrong: " in rig.box.face.words()
     rig.reload(GOOD)
     await rig.settles()
     assert rig.box.panel.current_light == "ready"
-    assert rig.box.status()["fault"] is None
+    assert rig.box.remote.status()["fault"] is None
     rig.box.turns.close()
 
 
 async def test_a_mistake_calls_off_what_waited_for_the_end_of_a_turn(tmp_path: Path) -> None:
     rig = Rig(tmp_path)
-    rig.box.edge(True, "test")
+    rig.box.remote.edge(True, "test")
     rig.reload(BETTER)
     await asyncio.sleep(0)
     rig.reload(WRONG)
-    rig.box.quiet()
+    rig.box.remote.quiet()
     await rig.settles()
     assert rig.box.config.speaker.volume == 80, "the former stays in force"
     assert rig.box.panel.current_light == "fault_setup"
@@ -108,8 +107,7 @@ async def test_a_record_that_was_switched_on_goes_on_in_the_next_box(
 ) -> None:
     monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))
     rig = Rig(tmp_path)
-    rig.box.wire_record = WireRecord("")
-    rig.box.record(True)
+    rig.box.remote.record(True)
     rig.reload(BASE + "mode = 'tap'\n")
     await rig.settles()
     rig.box.turns.close()
@@ -117,7 +115,7 @@ async def test_a_record_that_was_switched_on_goes_on_in_the_next_box(
     await asyncio.sleep(0)
     box = rig.service.box
     assert box is not None and box is not rig.box
-    assert box.status()["recorded_to"] == str(tmp_path / "wire.jsonl")
+    assert box.remote.status()["recorded_to"] == str(tmp_path / "wire.jsonl")
     running.cancel()
     await asyncio.wait([running])
 
@@ -130,7 +128,7 @@ async def test_a_refused_file_of_the_boot_partition_is_shown(
     rig = Rig(tmp_path)
     rig.box.face.show()
     assert rig.box.panel.current_light == "fault_setup"
-    assert "is not TOML" in rig.box.status()["fault"] and "is not TOML" in rig.box.face.words()
+    assert "is not TOML" in rig.box.remote.status()["fault"] and "is not TOML" in rig.box.face.words()
     # Another configuration mends another thing.
     rig.reload(GOOD)
     await rig.settles()
@@ -138,4 +136,4 @@ async def test_a_refused_file_of_the_boot_partition_is_shown(
     (tmp_path / "refused").unlink()
     rig.reload(GOOD)
     await rig.settles()
-    assert rig.box.status()["fault"] is None
+    assert rig.box.remote.status()["fault"] is None

@@ -142,9 +142,9 @@ def test_nothing_is_sent_while_nobody_speaks(monkeypatch: pytest.MonkeyPatch) ->
         async with Service(ears(), SHORT) as service, paper_room(service, monkeypatch) as room:
             await room.hears(question())
             assert await room.hears(quiet(5), lambda: room.state() is State.EXPECTING)
-            sent_s = room.daemon.status()["totals"]["sent_s"]
+            sent_s = room.daemon.remote.status()["totals"]["sent_s"]
             await room.hears(quiet(30))
-            assert room.daemon.status()["totals"]["sent_s"] == sent_s
+            assert room.daemon.remote.status()["totals"]["sent_s"] == sent_s
 
     on_paper(story(), 0.0)
 
@@ -169,13 +169,13 @@ def test_who_is_too_faint_for_the_box_is_told_of_once(
         async with Service(ears(), SHORT) as service, paper_room(service, monkeypatch) as room:
             await room.hears(quiet(9))
             for number in range(6):
-                assert (room.daemon.status()["faint_speech_dbfs"] is None) is (number < 4)
+                assert (room.daemon.remote.status()["faint_speech_dbfs"] is None) is (number < 4)
                 await room.hears(np.concatenate((question("ask-time", -66.0), quiet(6))))
             assert not room.turns
-            assert -75 < room.daemon.status()["faint_speech_dbfs"] < -55
+            assert -75 < room.daemon.remote.status()["faint_speech_dbfs"] < -55
             await room.hears(question())
             assert await room.hears(quiet(5), lambda: room.state() is State.EXPECTING)
-            assert room.daemon.status()["faint_speech_dbfs"] is None
+            assert room.daemon.remote.status()["faint_speech_dbfs"] is None
 
     on_paper(story(), 0.0)
     assert caplog.text.count("too faintly for the box") == 1
@@ -218,7 +218,7 @@ def test_a_radio_is_answered_for_a_while_and_less_and_less(
             assert await room.hears(radio(150), lambda: room.light == "resting")
             assert await room.hears(radio(10), lambda: not service.open_connections), "the session is closed"
             first = room.now_s
-            assert room.daemon.status()["rest_s"] > 50
+            assert room.daemon.remote.status()["rest_s"] > 50
             assert await room.hears(radio(90), lambda: room.state() is State.LISTENING), "over by itself"
             assert 50 < room.now_s - first < 75
             assert await room.hears(radio(150), lambda: room.light == "resting")
@@ -242,10 +242,10 @@ def test_a_noise_that_opens_again_and_again_is_given_a_rest_which_a_press_ends(m
             await room.hears(question())
             assert len(room.turns) == turns and room.state() is State.READY
             service.scenario = SHORT
-            room.daemon.edge(True, "test")
-            room.daemon.edge(False, "test")
+            room.daemon.remote.edge(True, "test")
+            room.daemon.remote.edge(False, "test")
             assert room.state() is State.LISTENING and room.light == "listening"
-            room.daemon.quiet()
+            room.daemon.remote.quiet()
             await room.hears(quiet(1))
             assert room.light == "invite"
 
@@ -362,9 +362,9 @@ def test_a_press_stops_the_answer_and_what_is_said_then_is_heard(monkeypatch: py
             await room.hears(question())
             assert await room.hears(quiet(8), lambda: room.state() is State.SPEAKING)
             await room.hears(quiet(0.5))
-            room.daemon.edge(True, "test")
+            room.daemon.remote.edge(True, "test")
             await room.hears(quiet(0.2))
-            room.daemon.edge(False, "test")
+            room.daemon.remote.edge(False, "test")
             await room.hears(quiet(0.5))
             assert room.state() is State.EXPECTING and room.turns[-1]["outcome"] == Outcome.INTERRUPTED.value
             await room.hears(question("ask-who"))
@@ -377,9 +377,9 @@ def test_a_press_stops_the_answer_and_what_is_said_then_is_heard(monkeypatch: py
 def test_a_press_listens_like_a_tap(monkeypatch: pytest.MonkeyPatch) -> None:
     async def story() -> None:
         async with Service(ears(), SHORT) as service, paper_room(service, monkeypatch) as room:
-            room.daemon.edge(True, "test")
+            room.daemon.remote.edge(True, "test")
             await room.hears(quiet(0.15))
-            room.daemon.edge(False, "test")
+            room.daemon.remote.edge(False, "test")
             await room.hears(np.concatenate((quiet(0.5), question())))
             assert await room.hears(quiet(8), lambda: room.state() is State.EXPECTING)
             assert room.turns[-1]["outcome"] == Outcome.ANSWERED.value

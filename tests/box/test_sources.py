@@ -90,7 +90,7 @@ async def jam(hand: Hand) -> None:
 
 async def jam_and_again(hand: Hand) -> None:
     await jam(hand)
-    hand.bench.daemon.quiet()
+    hand.bench.daemon.remote.quiet()
     await hold(hand)
 
 
@@ -229,7 +229,7 @@ def test_a_box_that_is_unplugged_ends_its_hold_and_the_light_says_whether_anybod
             box.unplug()
             await bench.passes(0.6)
             assert bench.state() is State.WAITING
-            daemon.quiet()
+            daemon.remote.quiet()
             assert daemon.panel.current_light == ("ready" if other else "fault_setup")
             ports.plug()
             await bench.passes(usb_button.RETRY_S + 0.1)

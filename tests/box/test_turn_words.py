@@ -57,13 +57,13 @@ def test_a_new_question_held_after_a_tap_is_sent_once(way: str) -> None:
             line.says(ev.SpeechStopped())
             assert bench.state() is State.WAITING
             await bench.passes(1)
-        bench.daemon.edge(True, "bench")
+        bench.daemon.remote.edge(True, "bench")
         if way != "the microphone is live":
             await bench.passes(0.3)
             line.says(ev.SpeechStopped())
         await bench.passes(1)
         assert bench.daemon.machine.number == 2 and not line.sent_of(ev.InputAudioBufferClear)
-        bench.daemon.edge(False, "bench")
+        bench.daemon.remote.edge(False, "bench")
         said = bench.sample
         await bench.passes(0.5)
         assert bench.state() is State.WAITING
@@ -81,11 +81,11 @@ def test_in_another_session_it_is_sent_from_its_start() -> None:
         line.says(ev.SpeechStopped())
         await bench.passes(1)
         pressed = bench.sample
-        bench.daemon.edge(True, "bench")
+        bench.daemon.remote.edge(True, "bench")
         await bench.passes(1)
         line = bench.loses()
         await bench.passes(1)
-        bench.daemon.edge(False, "bench")
+        bench.daemon.remote.edge(False, "bench")
         await bench.passes(0.5)
         steps = steps_sent(line)
         assert np.array_equal(steps, np.arange(steps[0], steps[-1] + 1))
@@ -101,7 +101,7 @@ def test_a_turn_that_opens_while_the_service_is_in_speech_is_heard() -> None:
         line = await bench.asked()
         bench.answers(line, seconds=0.1)
         line.says(ev.ResponseDone("r1", "completed"))
-        bench.daemon.quiet()
+        bench.daemon.remote.quiet()
         line.says(ev.SpeechStarted())
         assert bench.state() is State.READY
         await bench.hold(0.1)
@@ -146,11 +146,11 @@ def test_a_press_ends_what_the_box_says_and_is_heard_from_the_end_of_its_echo(
         await bench.passes(0.04)
         assert bench.speaker.busy and bench.daemon.sounds.saying is (what == "a clip")
         pressed = bench.sample
-        bench.daemon.edge(True, "bench")
+        bench.daemon.remote.edge(True, "bench")
         silent_s = bench.daemon.speaker.audible_until_s - asyncio.get_running_loop().time()
         assert silent_s <= 0.05
         await bench.passes(2)
-        bench.daemon.edge(False, "bench")
+        bench.daemon.remote.edge(False, "bench")
         await bench.passes(0.5)
         first_s = (steps_sent(line)[0] - pressed) * BLOCK_S
         assert first_s == pytest.approx(silent_s + bench.daemon.config.talk.echo_tail_ms / 1000, abs=BLOCK_S)
@@ -171,7 +171,7 @@ def test_a_question_that_only_a_long_press_opens_begins_without_a_sound(monkeypa
         line.says(ev.SpeechStarted(), ev.SpeechStopped())
         await bench.passes(1)
         before = bench.heard
-        bench.daemon.edge(True, "bench")
+        bench.daemon.remote.edge(True, "bench")
         await bench.passes(1)
         assert bench.state() is State.LISTENING and bench.daemon.machine.number == 2
         assert bench.heard == before > 0
@@ -184,9 +184,9 @@ def test_what_silences_an_answer_ends_a_clip_that_is_being_said_before_it(monkey
         monkeypatch.setattr(speaker_module, "time", SimpleNamespace(monotonic=asyncio.get_running_loop().time))
         assert isinstance(bench, Sounding)
         line = await bench.asked()
-        bench.daemon.mute(True)
-        bench.daemon.edge(True, "bench")
-        bench.daemon.edge(False, "bench")
+        bench.daemon.remote.mute(True)
+        bench.daemon.remote.edge(True, "bench")
+        bench.daemon.remote.edge(False, "bench")
         bench.answers(line)
         await bench.passes(0.3)
         assert bench.daemon.sounds.saying and bench.speaker.busy
@@ -225,13 +225,13 @@ def test_an_answer_to_half_a_question_is_not_what_was_waited_for(monkeypatch: py
 def test_an_answer_that_was_there_before_the_end_of_the_question_took_no_time() -> None:
     async def story(bench: Bench) -> None:
         line = bench.connect()
-        bench.daemon.edge(True, "bench")
+        bench.daemon.remote.edge(True, "bench")
         await bench.passes(1)
         bench.answers(line)
         await bench.passes(2)
-        bench.daemon.edge(False, "bench")
+        bench.daemon.remote.edge(False, "bench")
         await bench.passes(1)
-        bench.daemon.quiet()
+        bench.daemon.remote.quiet()
         assert bench.daemon.turns.last is not None and bench.daemon.turns.last["end_to_first_delta_s"] == 0.0
 
     on_bench(story)
@@ -250,7 +250,7 @@ def test_goodbye_is_taken_back_by_who_goes_on(going_on: str) -> None:
         elif going_on == "voice":
             line.says(ev.SpeechStarted())
             await bench.passes(1)
-        bench.daemon.quiet()
+        bench.daemon.remote.quiet()
         assert (line.closed == "the conversation was ended") is not bool(going_on)
 
     on_bench(story, talk__mode="hold")

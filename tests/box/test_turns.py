@@ -41,7 +41,7 @@ def test_a_hold_that_was_taken_for_impatience_at_first_loses_no_word(tap_max_ms:
         await bench.passes(0.5)
         assert bench.state() is State.SENDING
         assert bench.daemon.utterance.duration_s - before_s == pytest.approx(0.3 + 2 + 0.2, abs=0.03)
-        bench.daemon.quiet()
+        bench.daemon.remote.quiet()
         assert bench.daemon.ring.end - bench.daemon.ring.start <= frames_from_s(0.4), "idle again: no more is kept"
 
     on_bench(story, talk__mode="hold", talk__tap_max_ms=tap_max_ms)
@@ -57,7 +57,7 @@ def test_a_service_that_numbers_the_replies_of_each_session_anew_is_heard(interr
         await bench.passes(0.5)
         assert bench.state() is State.SPEAKING and bench.daemon.player.held_frames
         if not interrupted:
-            bench.daemon.quiet()
+            bench.daemon.remote.quiet()
         # With link.connect = "always" the next session is there before anybody presses.
         bench.daemon.reports.on_link(SessionClosed("recycled"))
         line = await bench.asked()
@@ -93,7 +93,7 @@ def test_the_warning_of_a_long_hold_ends_with_that_hold() -> None:
         await bench.hold(4)
         assert bench.daemon.turns.warning
         await bench.passes(0.5)
-        bench.daemon.edge(True, "bench")
+        bench.daemon.remote.edge(True, "bench")
         await bench.passes(1)
         assert bench.state() is State.LISTENING and bench.daemon.panel.current_light == "listening"
 
@@ -121,7 +121,7 @@ def test_a_fault_in_one_step_does_not_stop_the_clock(caplog: pytest.LogCaptureFi
             raise ZeroDivisionError
 
         bench.daemon.uplink.open = fails  # type: ignore[method-assign]
-        bench.daemon.edge(True, "bench")
+        bench.daemon.remote.edge(True, "bench")
         await bench.passes(4)
         assert bench.daemon.turns.warning, "the turn's other deadlines still come"
 
@@ -285,7 +285,7 @@ def test_zeros_that_the_box_sends_itself_say_nothing_about_the_microphone(caplog
         await bench.hold(0.3)
         await bench.passes(2)
         assert bench.state() is State.WAITING and line.sent_of(ev.InputAudioBufferAppend) > 10
-        bench.daemon.quiet()
+        bench.daemon.remote.quiet()
         assert bench.daemon.panel.current_light != "fault_microphone"
 
     on_bench(story, talk__mode="hold")
@@ -299,7 +299,7 @@ def test_a_turn_of_exact_zeros_is_a_dead_microphone(caplog: pytest.LogCaptureFix
         await bench.passes(0.5)
         await bench.hold(1)
         await bench.passes(0.5)
-        bench.daemon.quiet()
+        bench.daemon.remote.quiet()
         assert bench.daemon.panel.current_light == "fault_microphone"
 
     on_bench(story, talk__mode="hold")
@@ -349,7 +349,7 @@ def test_a_button_box_that_is_not_there_is_a_fault_where_a_button_is_needed(mode
     async def story(bench: Bench) -> None:
         bench.daemon.keys._miss("no key: nothing of that name is plugged in")
         assert bench.daemon.panel.current_light == light
-        assert bench.daemon.status()["key_fault"]
+        assert bench.daemon.remote.status()["key_fault"]
 
     on_bench(story, talk__mode=mode, panel__key__device="1209:b0c5")
 
@@ -358,14 +358,14 @@ def test_a_press_by_the_socket_that_did_not_count_is_over_without_a_release() ->
     """Its client may be gone, or may have seen that nothing came of it; the next one must not find a button down."""
 
     async def story(bench: Bench) -> None:
-        bench.daemon.edge(True, "bench")
-        bench.daemon.edge(True, CONTROL_SOCKET)
+        bench.daemon.remote.edge(True, "bench")
+        bench.daemon.remote.edge(True, CONTROL_SOCKET)
         await bench.passes(0.5)
-        bench.daemon.edge(False, "bench")
+        bench.daemon.remote.edge(False, "bench")
         await bench.passes(0.1)
-        bench.daemon.quiet()
+        bench.daemon.remote.quiet()
         assert bench.state() is State.READY
-        bench.daemon.edge(True, CONTROL_SOCKET)
+        bench.daemon.remote.edge(True, CONTROL_SOCKET)
         assert bench.state() is State.LISTENING
 
     on_bench(story, talk__mode="hold")
@@ -384,9 +384,9 @@ def test_an_answer_that_waits_for_the_end_of_a_clip_has_not_stopped_arriving(mon
                 speaker.plays(frames_from_s(BLOCK_S), asyncio.get_running_loop().time())
 
         line = await bench.asked()
-        bench.daemon.mute(True)
-        bench.daemon.edge(True, "bench")
-        bench.daemon.edge(False, "bench")
+        bench.daemon.remote.mute(True)
+        bench.daemon.remote.edge(True, "bench")
+        bench.daemon.remote.edge(False, "bench")
         assert bench.daemon.sounds.saying
         bench.answers(line, seconds=0.5)
         line.says(ev.ResponseDone("r1", "completed"))

@@ -33,7 +33,7 @@ class Person:
 
     def down(self, is_down: bool) -> None:
         self._room.wakes()
-        self._room.daemon.edge(is_down, SOURCE)
+        self._room.daemon.remote.edge(is_down, SOURCE)
 
     async def _press(self, seconds: float) -> None:
         self.down(True)
@@ -127,10 +127,10 @@ class Troubles:
         self._room.mute(not self._room.daemon.microphone.is_closed)
 
     def _stop(self) -> None:
-        self._room.daemon.quiet()
+        self._room.daemon.remote.quiet()
 
     def _retry(self) -> None:
-        self._room.daemon.retry()
+        self._room.daemon.remote.retry()
 
     def _recycle(self) -> None:
         self._room.daemon.link.close("recycled")

@@ -129,7 +129,7 @@ class Room:
 
     def mute(self, wanted: bool) -> None:
         before = self.daemon.microphone.is_closed
-        self.daemon.mute(wanted)
+        self.daemon.remote.mute(wanted)
         if before and not wanted:
             self.plug_in() if self.plugged else self.daemon._on_microphone(MicrophoneGone("not there"))
 

@@ -89,7 +89,7 @@ async def daemon_of_this_box(path: str) -> AsyncIterator[Box]:
     running = asyncio.create_task(box.run())
     try:
         await box.until(lambda: box.ready, 5)
-        box.retry()
+        box.remote.retry()
         await box.until(lambda: box.link.state is LinkState.OPEN, 5)
         yield box
     finally:
@@ -118,7 +118,7 @@ async def test_a_daemon_that_does_not_give_way_is_named(tmp_path: Path, monkeypa
     async with Service(SimulatorSettings(key=KEY, max_connections=1), TOOL) as service:
         path = one_connection(tmp_path, service.url)
         async with daemon_of_this_box(path) as box:
-            box.edge(True, "somebody")
+            box.remote.edge(True, "somebody")
             finding = rehearsal.judged(await rehearsal.rehearse(path, credential))
     assert finding.verdict is Grade.FAULT and "4008" in finding.line
     assert "systemctl stop voice-appliance" in finding.fix

@@ -135,15 +135,15 @@ class ReadingBox:
     async def _say(self) -> None:
         daemon = self.room.daemon
         self._ended = daemon.turns.ended
-        daemon.edge(True, "test")
+        daemon.remote.edge(True, "test")
         if self._mode == "tap":
             await self.room.hears(QUIET[: acoustics.frames(0.1)])
-            daemon.edge(False, "test")
+            daemon.remote.edge(False, "test")
         await self.room.hears(QUIET[: acoustics.frames(0.3)])
         await self.room.hears(VOICE)
         if self._mode == "hold":
             await self.room.hears(QUIET[: acoustics.frames(0.1)])
-            daemon.edge(False, "test")
+            daemon.remote.edge(False, "test")
 
     async def _end_of_turn(self, until: State = State.READY) -> None:
         turns = self.room.daemon.turns

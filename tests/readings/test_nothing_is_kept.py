@@ -109,7 +109,7 @@ def test_neither_a_word_nor_a_sample_nor_the_key(
             await converse(box)
             sounds.extend(reply.pcm for reply in box.service.replies if reply.pcm)
             sounds.extend(connection.audio for connection in box.service.accepted if connection.audio)
-            status = box.room.daemon.status()
+            status = box.room.daemon.remote.status()
         box.room.daemon.wire_record.close()
         path = tmp_path / "config.toml"
         path.write_text(f'log.record = "/wire.jsonl"\nservice.instructions = "{INSTRUCTIONS}"\n', encoding="utf-8")

@@ -14,6 +14,7 @@ from appliance.journal.foreign_text import MAX_CHARS
 from appliance.realtime import events as ev
 from appliance.realtime import session as out
 from appliance.realtime.calls import MAX_ARGUMENTS_CHARS, MAX_CALLS, UNREADABLE
+from appliance.realtime.gathered import MAX_NOTES
 from appliance.realtime.opening import CONFIRM_S
 from appliance.realtime.responses import CANCEL_DEADLINE_S, MAX_RESPONSES
 from appliance.realtime.session import Session
@@ -874,8 +875,8 @@ def test_unknown_events_are_counted_and_noted_once_a_type(connection: Connection
 
 
 def test_notes_are_bounded_and_debug_does_not_crowd_out_warnings(connection: Connection) -> None:
-    connection.says(*(ev.UnknownEvent(f"type {number}") for number in range(3 * out.MAX_NOTES)))
-    assert len(connection.notes) == out.MAX_NOTES + 1
+    connection.says(*(ev.UnknownEvent(f"type {number}") for number in range(3 * MAX_NOTES)))
+    assert len(connection.notes) == MAX_NOTES + 1
     assert "further ones" in connection.notes[-1].text
     connection.says(ev.OutputAudioDelta(None, None, PCM))
     assert connection.levels[-1] == "warning"

@@ -65,6 +65,7 @@ def test_a_service_that_says_nothing_of_speech_means_the_turn_that_is_open(sessi
 def test_names_are_not_kept_without_bound() -> None:
     speeches = Speeches()
     for number in range(1, 10 * MOST_NAMES):
-        speeches.begin_turn(number, goes_on=False)
+        speeches.begin_turn(number)
         speeches.began(f"item_{number}")
+        speeches.ended()
     assert len(speeches._turns) == MOST_NAMES and speeches.turn_of(f"item_{number - 1}") == number - 1

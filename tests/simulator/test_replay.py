@@ -50,12 +50,12 @@ async def ask(room: PaperRoom, mode: str, name: str) -> None:
     """One question, to the end of its turn."""
     before = len(room.turns)
     if mode == "hold":
-        room.daemon.edge(True, "test")
+        room.daemon.remote.edge(True, "test")
     await room.hears(quiet(0.3))
     await room.hears(acoustics.spoken(name, -26))
     if mode == "hold":
         await room.hears(quiet(0.1))
-        room.daemon.edge(False, "test")
+        room.daemon.remote.edge(False, "test")
     assert await room.hears(quiet(40), lambda: len(room.turns) > before), f"{mode}: the turn has no end"
     assert await room.hears(quiet(15), lambda: room.state() is State.READY)
 

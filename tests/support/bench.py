@@ -54,9 +54,9 @@ class Bench:
             self.daemon.turns.heard_block()
 
     async def hold(self, seconds: float) -> None:
-        self.daemon.edge(True, "bench")
+        self.daemon.remote.edge(True, "bench")
         await self.passes(seconds)
-        self.daemon.edge(False, "bench")
+        self.daemon.remote.edge(False, "bench")
 
     def state(self) -> State:
         """A method, so that a type checker does not take it for constant."""

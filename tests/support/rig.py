@@ -153,9 +153,9 @@ async def say(card: VirtualCard, samples: Samples) -> None:
 async def ask_holding(daemon: Box, card: VirtualCard, samples: Samples, *others: Box) -> None:
     """Press, say it, let go when it has been heard; at all of the boxes."""
     for each in (daemon, *others):
-        each.edge(True, "test")
+        each.remote.edge(True, "test")
     await say(card, samples)
     # What paplay has handed over is still on its way through the virtual card.
     await asyncio.sleep(0.15)
     for each in (daemon, *others):
-        each.edge(False, "test")
+        each.remote.edge(False, "test")

@@ -62,9 +62,9 @@ def check_whole(wanted: Samples, heard: Samples) -> None:
 async def tap(daemon: Box, times: int = 1, every_s: float = 0.4) -> None:
     """Short presses: too short for a hold."""
     for _ in range(times):
-        daemon.edge(True, "test")
+        daemon.remote.edge(True, "test")
         await asyncio.sleep(0.05)
-        daemon.edge(False, "test")
+        daemon.remote.edge(False, "test")
         await asyncio.sleep(every_s - 0.05)
 
 
@@ -75,11 +75,11 @@ async def test_with_a_bad_key_it_says_whom_to_call_once_however_often_somebody_p
     wanted = clip(Clip.CALL)
     async with refusing(4001) as service, box(service, card, tmp_path, talk__mode=mode, panel__earcons=False) as daemon:
         with card.record_speaker(hz=WIRE_HZ) as recording:
-            daemon.edge(True, "test")
+            daemon.remote.edge(True, "test")
             assert not daemon.sounds.saying, "not before the attempt has failed"
             assert await turn_over(daemon) == Outcome.REFUSED.value
             assert daemon.sounds.saying and daemon.panel.current_light == "fault_key"
-            daemon.edge(False, "test")
+            daemon.remote.edge(False, "test")
             await asyncio.sleep(0.4)
             await tap(daemon, 3)
             assert daemon.sounds.saying and daemon.turns.ended == 4
@@ -95,9 +95,9 @@ async def test_what_is_said_of_a_question_that_the_service_did_not_take(
     settings = {**QUICK, "talk__mode": "hold"}
     async with refusing(code) as service, box(service, card, tmp_path, **settings) as daemon:
         with card.record_speaker(hz=WIRE_HZ) as recording:
-            daemon.edge(True, "test")
+            daemon.remote.edge(True, "test")
             await asyncio.sleep(0.3)
-            daemon.edge(False, "test")
+            daemon.remote.edge(False, "test")
             await turn_over(daemon)
             check_whole(wanted, await after(recording, wanted))
 
@@ -123,12 +123,12 @@ async def test_a_failure_for_good_during_the_hold_changes_light_and_clip_at_once
     scenario = Scenario(connections=(Connection(steps=(step,)),))
     async with Service(scenario=scenario) as service, box(service, card, tmp_path, talk__mode="hold") as daemon:
         with card.record_speaker(hz=WIRE_HZ) as recording:
-            daemon.edge(True, "test")
+            daemon.remote.edge(True, "test")
             assert await turn_over(daemon) == Outcome.REFUSED.value
             assert daemon.buttons._owner == "test", "the button is still down"
             assert daemon.panel.current_light == "fault_account" and daemon.sounds.saying
             check_whole(wanted, await after(recording, wanted))
-            daemon.edge(False, "test")
+            daemon.remote.edge(False, "test")
 
 
 async def test_too_short_a_hold_is_told_how_and_haste_does_not_cut_it(card: VirtualCard, tmp_path: Path) -> None:
@@ -144,7 +144,7 @@ async def test_too_short_a_hold_is_told_how_and_haste_does_not_cut_it(card: Virt
 async def test_a_muted_box_says_so(card: VirtualCard, tmp_path: Path) -> None:
     wanted = clip(Clip.MUTED)
     async with Service() as service, box(service, card, tmp_path, panel__earcons=False) as daemon:
-        daemon.mute(True)
+        daemon.remote.mute(True)
         await daemon.until(lambda: not daemon.machine.microphone_ready, 10)
         with card.record_speaker(hz=WIRE_HZ) as recording:
             await tap(daemon, 2)
@@ -156,7 +156,7 @@ async def test_an_owners_own_words_are_said_instead(card: VirtualCard, tmp_path:
     own = question("ask-monsoon")[:24_000]
     save_wav(tmp_path / "muted.wav", own, WIRE_HZ)
     async with Service() as service, box(service, card, tmp_path, panel__clips_dir=str(tmp_path)) as daemon:
-        daemon.mute(True)
+        daemon.remote.mute(True)
         await daemon.until(lambda: not daemon.machine.microphone_ready, 10)
         with card.record_speaker(hz=WIRE_HZ) as recording:
             await tap(daemon)
@@ -167,11 +167,11 @@ async def test_an_owners_own_words_are_said_instead(card: VirtualCard, tmp_path:
 
 async def test_ctl_stop_and_a_lost_speaker_end_a_clip_for_good(card: VirtualCard, tmp_path: Path) -> None:
     async with Service() as service, box(service, card, tmp_path) as daemon:
-        daemon.mute(True)
+        daemon.remote.mute(True)
         await daemon.until(lambda: not daemon.machine.microphone_ready, 10)
         await tap(daemon)
         assert daemon.sounds.saying
-        daemon.quiet()
+        daemon.remote.quiet()
         assert not daemon.sounds.saying and daemon.player.idle
         await asyncio.sleep(3.2)
         await tap(daemon)
@@ -203,21 +203,21 @@ async def test_a_press_that_makes_the_box_listen_ends_the_clip_and_none_of_it_is
     wanted = clip(Clip.WAIT)
     settings = {**QUICK, "talk__mode": mode, "panel__earcons": False}
     async with refusing(1013) as service, box(service, card, tmp_path, **settings) as daemon:
-        daemon.edge(True, "test")
+        daemon.remote.edge(True, "test")
         if mode == "tap":
             await asyncio.sleep(0.1)
-            daemon.edge(False, "test")
+            daemon.remote.edge(False, "test")
         await asyncio.sleep(0.7)
         # A second tap, or the release of the hold.
-        daemon.edge(mode == "tap", "test")
+        daemon.remote.edge(mode == "tap", "test")
         await asyncio.sleep(0.1)
-        daemon.edge(False, "test")
+        daemon.remote.edge(False, "test")
         await turn_over(daemon)
         assert daemon.sounds.saying
         service.scenario = conversation(Turn(replies=(Reply(tone_ms=100),)))
         with card.record_speaker(hz=WIRE_HZ) as recording, card.record_microphone(hz=WIRE_HZ) as room:
             await asyncio.sleep(0.5)
-            daemon.edge(True, "test")
+            daemon.remote.edge(True, "test")
             pressed_s = asyncio.get_running_loop().time()
             await daemon.until(lambda: not daemon.sounds.saying, 1)
             await asyncio.sleep(0.4)
@@ -228,7 +228,7 @@ async def test_a_press_that_makes_the_box_listen_ends_the_clip_and_none_of_it_is
             echoed = room.samples
             await say(card, words(200, 1240))
             await asyncio.sleep(0.15)
-            daemon.edge(False, "test")
+            daemon.remote.edge(False, "test")
             assert await turn_over(daemon, 2) == Outcome.ANSWERED.value
             begun = heard[loud[0] : loud[-1]]
             assert find(begun, echoed, WIRE_HZ).correlation > 0.9, "there was no echo"
@@ -290,12 +290,12 @@ async def test_it_does_not_tick_while_the_microphone_is_live_nor_where_it_is_swi
             box(service, card, tmp_path, panel__earcons=False, talk__nudge_s=10.0, **settings) as daemon,
         ):
             with card.record_speaker(hz=WIRE_HZ) as recording:
-                daemon.edge(True, "test")
+                daemon.remote.edge(True, "test")
                 if settings["talk__mode"] == "tap":
-                    daemon.edge(False, "test")
+                    daemon.remote.edge(False, "test")
                 await say(card, words(200, 1240))
                 await asyncio.sleep(0.15)
-                daemon.edge(False, "test")
+                daemon.remote.edge(False, "test")
                 await in_state(daemon, State.WAITING)
                 assert await turn_over(daemon) == Outcome.ANSWERED.value
                 assert ticks(recording.stop()) == []

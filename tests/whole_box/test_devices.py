@@ -65,7 +65,7 @@ async def answers(daemon: Box, card: VirtualCard) -> None:
     # Long enough for something to be left of it when the press has ended a clip, whose echo is not sent.
     await ask_holding(daemon, card, words(200, 1240))
     await in_state(daemon, State.SPEAKING)
-    daemon.quiet()
+    daemon.remote.quiet()
     await daemon.until(lambda: daemon.turns.ended > ended and daemon.machine.state is State.READY, 20)
 
 
@@ -93,7 +93,7 @@ async def test_gone_and_back(
         for _ in range(ROUNDS):
             before = [said(caplog, f"no {noun}: ") for noun in nouns], [said(caplog, f"{noun}: ") for noun in nouns]
             if state is State.LISTENING:
-                daemon.edge(True, "test")
+                daemon.remote.edge(True, "test")
                 await in_state(daemon, State.LISTENING)
             elif state is State.SPEAKING:
                 await ask_holding(daemon, card, words())
@@ -102,14 +102,14 @@ async def test_gone_and_back(
             await asyncio.to_thread(GOES[what], card)
             if (what, state) == ("microphone", State.SPEAKING):
                 # The answer goes on, and its light before the fault's (decision 23).
-                await daemon.until(lambda: daemon.status()["microphone"] is None, LIGHT_S)
+                await daemon.until(lambda: daemon.remote.status()["microphone"] is None, LIGHT_S)
                 assert daemon.machine.state is State.SPEAKING
                 assert daemon.panel.current_light == Pattern.SPEAKING.name.lower()
-                daemon.quiet()
+                daemon.remote.quiet()
             await shows_fault(daemon)
             if what == "sound server":
                 await daemon.until(lambda: daemon.microphone.device is daemon.speaker.device is None, LIGHT_S)
-            daemon.edge(False, "test")
+            daemon.remote.edge(False, "test")
             # Here and not in a worker thread: the server is killed with the thread that started it.
             COMES[what](card)
             back_s = time.monotonic()
@@ -128,10 +128,10 @@ async def test_a_device_that_is_missing_at_the_start(card: VirtualCard, tmp_path
         await daemon.until(lambda: daemon.panel.current_light in FAULTS, 10)
         if what == "speaker":
             await daemon.until(lambda: daemon.machine.microphone_ready, 10)
-            daemon.edge(True, "test")
+            daemon.remote.edge(True, "test")
             await in_state(daemon, State.LISTENING)
             assert daemon.panel.current_light == Pattern.LISTENING.name.lower()
-            daemon.edge(False, "test")
+            daemon.remote.edge(False, "test")
         else:
             await daemon.until(lambda: daemon.speaker.device is not None, 10)
         await asyncio.to_thread(COMES[what], card)
@@ -196,13 +196,13 @@ async def test_a_whole_turn_of_zeros_is_a_dead_microphone(
     """Decision 21. The virtual card's room is so silent as only a muted microphone is."""
     async with Service() as service, box(service, card, tmp_path, talk__mode="hold") as daemon:
         assert daemon.panel.current_light == Pattern.READY.name.lower()
-        daemon.edge(True, "test")
+        daemon.remote.edge(True, "test")
         await in_time(lambda: daemon.ledger.level.dead)
         assert daemon.panel.current_light == Pattern.LISTENING.name.lower()
         assert not said(caplog, "microphone muted or dead")
-        daemon.edge(False, "test")
+        daemon.remote.edge(False, "test")
         await in_state(daemon, State.SENDING, State.WAITING)
-        daemon.quiet()
+        daemon.remote.quiet()
         await daemon.until(lambda: daemon.panel.current_light == Pattern.FAULT_MICROPHONE.name.lower(), 5)
         assert said(caplog, "microphone muted or dead") == 1
         await in_time(lambda: daemon.panel.current_light == Pattern.READY.name.lower(), 5)
@@ -215,6 +215,6 @@ async def test_a_volume_that_was_set_is_there_after_a_restart(
     async with Service() as service:
         for wanted, kept in ((60, 60), (5, 20)):
             async with starting_box(service, card, tmp_path) as daemon:
-                daemon.set_volume(wanted)
+                daemon.remote.set_volume(wanted)
             async with starting_box(service, card, tmp_path) as daemon:
-                assert daemon.status()["volume"] == kept
+                assert daemon.remote.status()["volume"] == kept

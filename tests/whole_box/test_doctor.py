@@ -258,12 +258,12 @@ async def test_a_healthy_box_without_a_daemon(bench: Bench) -> None:
 
 async def test_a_healthy_box_with_a_daemon(bench: Bench) -> None:
     async with serving(bench) as (service, path), running(path) as daemon:
-        before = daemon.status()
+        before = daemon.remote.status()
         hosts = daemon.microphone.process_id, daemon.speaker.process_id
         findings = await examine(path, bench.folder)
         assert exit_code(findings) == 0, findings
         assert len(service.accepted) == 1
-        assert {key: daemon.status()[key] for key in AS_BEFORE} == {key: before[key] for key in AS_BEFORE}
+        assert {key: daemon.remote.status()[key] for key in AS_BEFORE} == {key: before[key] for key in AS_BEFORE}
         assert (daemon.microphone.process_id, daemon.speaker.process_id) == hosts, "nothing was taken from it"
         await service.wait_for(lambda: not service.open_connections)
 
@@ -271,11 +271,11 @@ async def test_a_healthy_box_with_a_daemon(bench: Bench) -> None:
 async def test_a_session_that_the_daemon_has_open_is_not_touched(bench: Bench) -> None:
     """The plan has one connection, and the daemon has that."""
     async with serving(bench) as (service, path), running(path) as daemon:
-        daemon.retry()
-        await daemon.until(lambda: daemon.status()["link"] == "open", 5)
+        daemon.remote.retry()
+        await daemon.until(lambda: daemon.remote.status()["link"] == "open", 5)
         findings = await examine(path, bench.folder)
         assert exit_code(findings) == 0, findings
-        assert len(service.connections) == 1 and daemon.status()["link"] == "open"
+        assert len(service.connections) == 1 and daemon.remote.status()["link"] == "open"
 
 
 @pytest.mark.parametrize("trouble", TROUBLES, ids=lambda trouble: trouble.__name__)
@@ -290,10 +290,10 @@ async def test_a_trouble_without_a_daemon(bench: Bench, trouble: Any) -> None:
 async def test_a_trouble_with_a_daemon(bench: Bench, trouble: Any) -> None:
     trouble(bench)
     async with serving(bench) as (service, path), running(path) as daemon:
-        before = daemon.status()
+        before = daemon.remote.status()
         judge(await examine(path, bench.folder), *TROUBLES[trouble])
         assert len(service.connections) <= 1, "one attempt"
-        after = daemon.status()
+        after = daemon.remote.status()
         assert all(after[key] == before[key] for key in ("state", "turn", "muted_by", "volume"))
         assert after["link"] in ("closed", "latched")
 
@@ -302,8 +302,8 @@ async def test_a_daemon_that_was_refused_is_asked_again(bench: Bench) -> None:
     """The fault that it shows may be over by now: an account that was topped up a minute ago."""
     no_credits(bench)
     async with serving(bench) as (service, path), running(path) as daemon:
-        daemon.retry()
-        await daemon.until(lambda: daemon.status()["link"] == "latched", 5)
+        daemon.remote.retry()
+        await daemon.until(lambda: daemon.remote.status()["link"] == "latched", 5)
         service.scenario = Scenario()
         findings = await examine(path, bench.folder)
         assert exit_code(findings) == 0, findings
@@ -361,7 +361,7 @@ async def test_a_box_with_somebody_at_it(bench: Bench, with_daemon: bool) -> Non
         assert np.abs(heard.astype(np.int32)).max() > 1_000, "the tones have sounded"
         assert len(helper.questions) == 3 and len(service.accepted) == 2, "the last one has asked the service"
         if daemon is not None:
-            assert (daemon.status()["state"], daemon.status()["link"]) == ("ready", "closed")
+            assert (daemon.remote.status()["state"], daemon.remote.status()["link"]) == ("ready", "closed")
             assert "ready" in helper.questions[1], "what the light shows is what is asked for"
 
 

@@ -96,7 +96,7 @@ def lights(daemon: Box) -> list[str]:
 
 
 def no_secrets(caplog: pytest.LogCaptureFixture, daemon: Box) -> None:
-    assert KEY not in caplog.text and KEY not in repr(daemon.status()) and KEY not in repr(vars(daemon.link))
+    assert KEY not in caplog.text and KEY not in repr(daemon.remote.status()) and KEY not in repr(vars(daemon.link))
 
 
 @pytest.mark.parametrize("row", LATCHED)
@@ -110,15 +110,15 @@ async def test_a_failure_that_needs_a_person(
         box(service, card, tmp_path, **QUICK) as daemon,
     ):
         seen = lights(daemon)
-        daemon.edge(True, "test")
+        daemon.remote.edge(True, "test")
         assert await turn_over(daemon) == Outcome.REFUSED.value
         assert "listening" in seen and daemon.panel.current_light == light
-        daemon.edge(False, "test")
+        daemon.remote.edge(False, "test")
         await asyncio.sleep(0.3)
         assert len(service.connections) == 1, "no attempt of its own"
         lines = [record for record in caplog.records if fix in record.getMessage() and record.levelname == "ERROR"]
         assert len(lines) == 1, "said once, with what to do"
-        daemon.edge(True, "test")
+        daemon.remote.edge(True, "test")
         await turn_over(daemon, 2)
         assert len(service.connections) == 1, "within 5 s of the last attempt a press makes none"
         no_secrets(caplog, daemon)
@@ -135,10 +135,10 @@ async def test_a_failure_that_passes(
         box(service, card, tmp_path, **QUICK) as daemon,
     ):
         seen = lights(daemon)
-        daemon.edge(True, "test")
+        daemon.remote.edge(True, "test")
         await asyncio.sleep(0.3)
         assert daemon.panel.current_light == "listening", "until the release, whatever the connection does"
-        daemon.edge(False, "test")
+        daemon.remote.edge(False, "test")
         # A service that fails without closing may answer in the second that it gets for that.
         given_up = (Outcome.STALE, Outcome.NO_ANSWER, Outcome.LINK_LOST, Outcome.LOST_AGAIN)
         assert await turn_over(daemon) in [outcome.value for outcome in given_up]
@@ -150,8 +150,8 @@ async def test_a_failure_that_passes(
         await daemon.until(lambda: daemon.link.state in (LinkState.CLOSED, LinkState.RETRYING), 5)
         service.scenario = Scenario()
         attempts = len(service.connections)
-        daemon.edge(True, "test")
+        daemon.remote.edge(True, "test")
         await daemon.until(lambda: daemon.link.session is not None, 5)
         assert len(service.connections) == attempts + 1, "a press tries at once"
-        daemon.edge(False, "test")
+        daemon.remote.edge(False, "test")
         no_secrets(caplog, daemon)

@@ -48,10 +48,10 @@ async def test_a_conversation_without_a_button_in_which_the_box_does_not_answer_
 
 async def test_a_hands_free_box_is_mute_when_it_is_muted(card: VirtualCard, tmp_path: Path) -> None:
     async with Service(scenario=ANSWERS) as service, box(service, card, tmp_path, talk__mode="open") as daemon:
-        daemon.mute(True)
+        daemon.remote.mute(True)
         await say(card, question())
         assert daemon.panel.current_light == "mute" and daemon.turns.ended == 0 and not service.connections
-        daemon.mute(False)
+        daemon.remote.mute(False)
         await daemon.until(lambda: daemon.panel.current_light == "invite", 20)
         await has_listened(daemon)
         await say(card, question())

@@ -53,13 +53,13 @@ def echo(card: VirtualCard) -> Iterator[None]:
 async def ask(daemon: Box, card: VirtualCard, mode: str) -> float:
     """A short question, asked as the mode wants it; returns the time of its press."""
     press_s = time.monotonic()
-    daemon.edge(True, "test")
+    daemon.remote.edge(True, "test")
     if mode != "hold":
-        daemon.edge(False, "test")
+        daemon.remote.edge(False, "test")
     await asyncio.sleep(OWN_VOICE_OVER_S)
     await say(card, words())
     if mode == "hold":
-        daemon.edge(False, "test")
+        daemon.remote.edge(False, "test")
     return press_s
 
 
@@ -189,8 +189,8 @@ async def test_the_listening_earcon_alone_is_never_taken_for_speech(card: Virtua
     ):
         with card.record_microphone() as recording:
             for number in range(1, 5):
-                daemon.edge(True, "test")
-                daemon.edge(False, "test")
+                daemon.remote.edge(True, "test")
+                daemon.remote.edge(False, "test")
                 assert await turn_over(daemon, number) == Outcome.NO_SPEECH.value
             assert len(stretches(recording.stop())) == 4, "the microphone did not hear the earcons"
     (connection,) = service.connections

@@ -24,11 +24,11 @@ async def test_a_box_that_has_talked_enough_rests(
     ):
         await ask_holding(daemon, card, question())
         assert await turn_over(daemon) == Outcome.ANSWERED.value, "a turn that has begun is finished"
-        assert daemon.panel.current_light == "resting" and daemon.status()["rest_s"] > 3000
-        daemon.edge(True, "test")
+        assert daemon.panel.current_light == "resting" and daemon.remote.status()["rest_s"] > 3000
+        daemon.remote.edge(True, "test")
         assert daemon.machine.state is State.READY and daemon.turns.ended == 1
         assert "resting: the hour's audio is used up" in caplog.text and "back in 60 min" in caplog.text
-        daemon.edge(False, "test")
-        totals = daemon.status()["totals"]
+        daemon.remote.edge(False, "test")
+        totals = daemon.remote.status()["totals"]
         assert totals["turns"] == totals["answered"] == 1 and totals["sent_s"] > 1 and totals["received_s"] == 0.2
     assert len(service.turns) == 1

@@ -31,18 +31,18 @@ async def test_muted_the_light_says_so_a_press_is_told_and_nothing_is_heard(
     caplog.set_level(logging.INFO)
     scenario = conversation(Turn(replies=(Reply(tone_ms=300),)))
     async with Service(scenario=scenario) as service, box(service, card, tmp_path, talk__mode="hold") as daemon:
-        daemon.mute(True)
+        daemon.remote.mute(True)
         assert daemon.panel.current_light == Pattern.MUTE.name.lower()
-        assert daemon.status()["muted_by"] == "control socket"
+        assert daemon.remote.status()["muted_by"] == "control socket"
         await in_time(lambda: daemon.microphone.process_id is None)
         with card.record_speaker(hz=24_000) as recording:
-            daemon.edge(True, "test")
+            daemon.remote.edge(True, "test")
             assert daemon.machine.state is State.READY
             await in_time(lambda: bool(np.abs(recording.samples).max(initial=0) > 1000))
-            daemon.edge(False, "test")
+            daemon.remote.edge(False, "test")
         assert said(caplog, "the microphone is off: a press cannot be heard") == 1
         assert not service.connections
-        daemon.mute(False)
+        daemon.remote.mute(False)
         await daemon.until(lambda: daemon.ready, 20)
         assert daemon.panel.current_light == Pattern.READY.name.lower()
         await has_listened(daemon)
@@ -54,12 +54,12 @@ async def test_muted_the_light_says_so_a_press_is_told_and_nothing_is_heard(
 
 async def test_muted_in_the_middle_of_a_question_it_is_given_up(card: VirtualCard, tmp_path: Path) -> None:
     async with Service() as service, box(service, card, tmp_path, talk__mode="hold") as daemon:
-        daemon.edge(True, "test")
+        daemon.remote.edge(True, "test")
         await in_state(daemon, State.LISTENING)
-        daemon.mute(True)
+        daemon.remote.mute(True)
         assert await turn_over(daemon) == Outcome.NO_MICROPHONE.value
         assert daemon.panel.current_light == Pattern.MUTE.name.lower()
-        daemon.edge(False, "test")
+        daemon.remote.edge(False, "test")
 
 
 async def test_a_muted_box_still_answers_what_was_asked_before(card: VirtualCard, tmp_path: Path) -> None:
@@ -67,9 +67,9 @@ async def test_a_muted_box_still_answers_what_was_asked_before(card: VirtualCard
     async with Service(scenario=scenario) as service, box(service, card, tmp_path, talk__mode="hold") as daemon:
         await ask_holding(daemon, card, words())
         await in_state(daemon, State.WAITING, State.SPEAKING)
-        daemon.mute(True)
-        daemon.edge(True, "test")
-        daemon.edge(False, "test")
+        daemon.remote.mute(True)
+        daemon.remote.edge(True, "test")
+        daemon.remote.edge(False, "test")
         await in_state(daemon, State.READY)
         assert daemon.machine.number == 1, "no other turn was opened"
 
@@ -86,10 +86,10 @@ async def test_the_switch_on_the_box_wins_over_the_socket(card: VirtualCard, tmp
         assert isinstance(host, SoundHost)
         started = host.started
         with pytest.raises(UnavailableError, match="mute switch"):
-            daemon.mute(False)
-        daemon.mute(True)
+            daemon.remote.mute(False)
+        daemon.remote.mute(True)
         switch.drive_high()
-        await daemon.until(lambda: daemon.status()["muted_by"] == "control socket", 10)
+        await daemon.until(lambda: daemon.remote.status()["muted_by"] == "control socket", 10)
         assert daemon.microphone.is_closed and host.started == started
-        daemon.mute(False)
+        daemon.remote.mute(False)
         await daemon.until(lambda: daemon.ready, 20)

@@ -99,16 +99,16 @@ async def test_what_is_said_while_the_service_takes_two_seconds_to_accept(
                 begin, presses_s = recording.samples.size, []
                 for daemon in daemons:
                     presses_s.append(time.monotonic())
-                    daemon.edge(True, "test")
+                    daemon.remote.edge(True, "test")
                     if mode == "tap":
-                        daemon.edge(False, "test")
+                        daemon.remote.edge(False, "test")
                     await asyncio.sleep(STAGGER_S)
                 rounds.append((begin, presses_s))
                 await asyncio.sleep(PRESS_TO_SPEECH_S)
                 await say(card, said)
                 if mode == "hold":
                     for daemon in daemons:
-                        daemon.edge(False, "test")
+                        daemon.remote.edge(False, "test")
                 outcomes = [await turn_over(daemon, number) for daemon in daemons]
                 assert outcomes == [Outcome.ANSWERED.value] * BOXES
                 await asyncio.gather(*map(disconnected, daemons))
@@ -154,14 +154,14 @@ async def test_what_is_said_before_the_press(card: VirtualCard, tmp_path: Path, 
             await asyncio.sleep(PRE_ROLL_S)
             for daemon in daemons:
                 presses_s.append(time.monotonic())
-                daemon.edge(True, "test")
+                daemon.remote.edge(True, "test")
                 if mode == "tap":
-                    daemon.edge(False, "test")
+                    daemon.remote.edge(False, "test")
                 await asyncio.sleep(STAGGER_S)
             await speaking
             for daemon in daemons:
                 if mode == "hold":
-                    daemon.edge(False, "test")
+                    daemon.remote.edge(False, "test")
             assert [await turn_over(daemon) for daemon in daemons] == [Outcome.ANSWERED.value] * BOXES
             whole = recording.stop()
     for service, press_s in zip(services, presses_s, strict=True):

@@ -39,7 +39,7 @@ async def test_a_press_is_seen_and_heard_within_20_ms(card: VirtualCard, tmp_pat
 
         daemon.turns.next_audio = timed  # type: ignore[method-assign]
         # A box that is kept connected spreads its start; nobody waits for that here.
-        daemon.retry()
+        daemon.remote.retry()
         for _ in range(PRESSES):
             await daemon.until(lambda: daemon.link.state is LinkState.OPEN, 20)
             # Until the light and its last inversion have come to rest, and the pre-roll is full.
@@ -53,7 +53,7 @@ async def test_a_press_is_seen_and_heard_within_20_ms(card: VirtualCard, tmp_pat
             to_light_s.append(led.states[1].timestamp)
             to_audio_s.append(read_s[0] - pressed_s)
             button.drive_high()
-            daemon.quiet()
+            daemon.remote.quiet()
             await in_state(daemon, State.READY)
     light_ms, audio_ms = (1000 * statistics.median(taken_s) for taken_s in (to_light_s, to_audio_s))
     print(f"edge to light: {light_ms:.1f} ms, edge to audio: {audio_ms:.1f} ms (medians of {PRESSES})")

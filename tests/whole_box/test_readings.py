@@ -382,16 +382,16 @@ async def listening(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
 
 async def one_turn(bench: Bench, service: Service, turn: int, mode: str, ended: int) -> None:
     if mode == "hold":
-        bench.daemon.edge(True, "bench")
+        bench.daemon.remote.edge(True, "bench")
         await bench.passes(0.4)
         service.hears()
         await bench.passes(0.8)
-        bench.daemon.edge(False, "bench")
+        bench.daemon.remote.edge(False, "bench")
         await bench.passes(0.5)
     else:
-        bench.daemon.edge(True, "bench")
+        bench.daemon.remote.edge(True, "bench")
         await bench.passes(0.1)
-        bench.daemon.edge(False, "bench")
+        bench.daemon.remote.edge(False, "bench")
         await bench.passes(0.3)
         service.hears()
         await bench.passes(0.8)
@@ -605,19 +605,19 @@ def any_reading(chance: random.Random, mode: str) -> Reading:
 
 async def interrupted_turn(bench: Bench, service: Service, turn: int, chance: random.Random) -> None:
     """The answer begins, the person presses and lets go at once, and the service takes it as it likes."""
-    bench.daemon.edge(True, "bench")
+    bench.daemon.remote.edge(True, "bench")
     await bench.passes(0.4)
     service.hears()
     await bench.passes(0.8)
-    bench.daemon.edge(False, "bench")
+    bench.daemon.remote.edge(False, "bench")
     await bench.passes(0.5)
     service.says("input_audio_buffer.speech_stopped")
     service.begins(turn)
     service.speaks()
     await bench.passes(0.3)
-    bench.daemon.edge(True, "bench")
+    bench.daemon.remote.edge(True, "bench")
     await bench.passes(0.06)
-    bench.daemon.edge(False, "bench")
+    bench.daemon.remote.edge(False, "bench")
     await bench.passes(0.1)
     assert service.line.sent_of(ev.ResponseCancel) == 1
     match chance.choice(["cancelled", "completed", "error", "nothing"]):

@@ -64,11 +64,11 @@ async def test_everything_said_is_heard_once(card: VirtualCard, tmp_path: Path) 
             for service in services.values()
         ]
         for daemon in daemons:
-            daemon.edge(True, "test")
+            daemon.remote.edge(True, "test")
         await say(card, said)
         await asyncio.sleep(0.15)
         for daemon in daemons:
-            daemon.edge(False, "test")
+            daemon.remote.edge(False, "test")
         assert [await turn_over(daemon) for daemon in daemons] == [Outcome.ANSWERED.value] * len(daemons)
     for service in services.values():
         heard_once(said, service)
@@ -128,9 +128,9 @@ async def test_a_tapped_question_survives_too(card: VirtualCard, tmp_path: Path)
         Service(scenario=faults(BUSY, BUSY, BUSY)) as service,
         box(service, card, tmp_path, talk__mode="tap") as daemon,
     ):
-        daemon.edge(True, "test")
+        daemon.remote.edge(True, "test")
         await asyncio.sleep(0.15)
-        daemon.edge(False, "test")
+        daemon.remote.edge(False, "test")
         playing = await asyncio.to_thread(card.play_into_microphone, question())
         await in_state(daemon, State.LISTENING)
         assert await turn_over(daemon) == Outcome.ANSWERED.value

@@ -104,7 +104,7 @@ async def test_a_setting_of_a_running_box_changes_without_its_connection(card: V
     async with running(card, tmp_path) as rig:
         daemon = rig.boxes.box
         assert daemon is not None
-        daemon.retry()
+        daemon.remote.retry()
         await daemon.until(lambda: daemon.link.session is not None, 10)
         session = daemon.link.session
         rig.reload("speaker.volume = 31\npanel.idle_glow = false\nbox.name = 'till 3'\nlimits.audio_s_per_hour = 60.0")
@@ -112,7 +112,7 @@ async def test_a_setting_of_a_running_box_changes_without_its_connection(card: V
         assert rig.told.words.count("reloading") == 1
         assert rig.boxes.box is daemon
         assert daemon.link.session is session
-        assert daemon.status()["volume"] == 31
+        assert daemon.remote.status()["volume"] == 31
         assert daemon.face.conditions().idle_glow is False
         assert rig.boxes.around()["BOX_NAME"] == "till 3"
 
@@ -123,13 +123,13 @@ async def test_any_other_setting_waits_for_the_turn_and_a_muted_box_stays_muted(
     async with running(card, tmp_path) as rig:
         first = rig.boxes.box
         assert first is not None
-        first.edge(True, "test")
+        first.remote.edge(True, "test")
         await in_state(first, State.LISTENING)
         rig.reload("talk.mode = 'hold'")
         await in_time(lambda: rig.told.words[-1] == "ready: the new configuration counts after this turn")
         assert rig.boxes.box is first
         assert first.machine.state is State.LISTENING
-        first.mute(True)
+        first.remote.mute(True)
         await in_time(lambda: rig.boxes.box is not first)
         second = rig.boxes.box
         assert second is not None

@@ -48,7 +48,7 @@ async def test_ready(card: VirtualCard, tmp_path: Path) -> None:
 
 async def test_listening(card: VirtualCard, tmp_path: Path) -> None:
     async with stopped_in_time(None, card, tmp_path) as daemon:
-        daemon.edge(True, "test")
+        daemon.remote.edge(True, "test")
         await in_state(daemon, State.LISTENING)
 
 
@@ -96,13 +96,13 @@ def _sleeps() -> bool:
 async def test_without_a_connection(card: VirtualCard, tmp_path: Path, http: int, state: LinkState) -> None:
     scenario = Scenario(connections=(Connection(http=http),))
     async with stopped_in_time(scenario, card, tmp_path, link__connect="always", link__backoff_first_s=5.0) as daemon:
-        daemon.retry()
+        daemon.remote.retry()
         await daemon.until(lambda: daemon.link.state is state, 10)
 
 
 async def test_muted(card: VirtualCard, tmp_path: Path) -> None:
     async with stopped_in_time(None, card, tmp_path) as daemon:
-        daemon.mute(True)
+        daemon.remote.mute(True)
 
 
 async def test_without_a_microphone(card: VirtualCard, tmp_path: Path) -> None:

@@ -97,10 +97,10 @@ async def test_a_tapped_question_is_ended_by_the_service(card: VirtualCard, tmp_
         ) as daemons,
     ):
         for daemon in daemons:
-            daemon.edge(True, "test")
+            daemon.remote.edge(True, "test")
         await asyncio.sleep(PRESS_TO_SPEECH_S)
         for daemon in daemons:
-            daemon.edge(False, "test")
+            daemon.remote.edge(False, "test")
         await say(card, asked)
         assert [await turn_over(daemon) for daemon in daemons] == [Outcome.ANSWERED.value] * 2
     for service in services:
@@ -140,7 +140,7 @@ async def test_a_reply_that_is_complete_before_the_user_goes_on_is_not_heard(car
         box(service, card, tmp_path, talk__mode="hold") as daemon,
     ):
         with card.record_speaker(hz=24_000) as recording:
-            daemon.edge(True, "test")
+            daemon.remote.edge(True, "test")
             await say(card, words())
             await service.wait_for(lambda: service.replies and service.replies[0].status == "completed")
             await ask_holding(daemon, card, words(540, 1240))
@@ -154,11 +154,11 @@ async def test_a_reply_that_is_complete_before_the_user_goes_on_is_not_heard(car
 
 async def test_a_pause_is_answered_when_the_user_says_no_more(card: VirtualCard, tmp_path: Path) -> None:
     async with Service(scenario=SHORT) as service, box(service, card, tmp_path, talk__mode="hold") as daemon:
-        daemon.edge(True, "test")
+        daemon.remote.edge(True, "test")
         await say(card, words())
         await service.wait_for(lambda: service.replies and service.replies[0].status == "completed")
         assert daemon.machine.state is State.LISTENING
-        daemon.edge(False, "test")
+        daemon.remote.edge(False, "test")
         assert await turn_over(daemon) == Outcome.ANSWERED.value
     assert len(service.replies) == 1
     assert not service.connections[0].received_of(events.InputAudioBufferCommit)
@@ -166,9 +166,9 @@ async def test_a_pause_is_answered_when_the_user_says_no_more(card: VirtualCard,
 
 async def test_a_too_short_hold_sends_nothing_and_is_no_error(card: VirtualCard, tmp_path: Path) -> None:
     async with Service(scenario=SHORT) as service, box(service, card, tmp_path, talk__mode="hold") as daemon:
-        daemon.edge(True, "test")
+        daemon.remote.edge(True, "test")
         await asyncio.sleep(0.05)
-        daemon.edge(False, "test")
+        daemon.remote.edge(False, "test")
         assert await turn_over(daemon) == Outcome.TOO_SHORT.value
         assert all(not connection.audio for connection in service.connections)
         # Longer than the hint, which this press ends, and its echo: what is said meanwhile is not sent.
@@ -212,14 +212,14 @@ async def test_an_impatient_short_press_loses_nothing(card: VirtualCard, tmp_pat
         box(services[1], card, tmp_path, talk__mode="hold") as hold,
         box(services[2], card, tmp_path, talk__mode="tap") as tap,
     ):
-        tap.edge(True, "test")
-        tap.edge(False, "test")
+        tap.remote.edge(True, "test")
+        tap.remote.edge(False, "test")
         await ask_holding(auto, card, words(), hold)
         for daemon in (auto, hold, tap):
             await in_state(daemon, State.WAITING)
         for down in (True, False, True, False):
             for daemon in (auto, hold, tap):
-                daemon.edge(down, "test")
+                daemon.remote.edge(down, "test")
             await asyncio.sleep(0.1)
         for daemon in (auto, hold, tap):
             assert await turn_over(daemon) == Outcome.ANSWERED.value

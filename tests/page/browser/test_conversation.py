@@ -99,7 +99,7 @@ async def test_a_reply_that_is_dropped_unheard_is_never_shown(tab: Tab, card: Vi
             "window.seen = ''; new MutationObserver(() => { seen += document.getElementById('said').innerText; })"
             ".observe(document.getElementById('said'), { subtree: true, childList: true, characterData: true }); true"
         )
-        daemon.edge(True, "test")
+        daemon.remote.edge(True, "test")
         await say(card, words())
         await service.wait_for(lambda: service.replies and service.replies[0].status == "completed")
         await ask_holding(daemon, card, words(540, 1240))
