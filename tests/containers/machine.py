@@ -35,7 +35,7 @@ PACKAGES: Final = (
     "pulseaudio,pulseaudio-utils,libasound2-plugins,ca-certificates"
 )
 
-FLEET: Final = "unattended-upgrades,systemd-journal-remote,openssl,cloud-init"
+FLEET: Final = "unattended-upgrades,systemd-journal-remote,stunnel4,openssl,cloud-init"
 """What a box of a fleet has besides, and the collector of its journals."""
 
 BUILD_S: Final = 400
