@@ -32,6 +32,10 @@ LOOKING_S = 10.0
 """Python's start and PortAudio's look at all devices. On a machine as slow as a Pi Zero 2 W (``make test-vm``) 0.4 and
 0.2 s at rest; but at 2.5 s two hosts that started together on a busy one were killed and started for ever."""
 
+LONGEST_LOOK_S = 80.0
+"""Each host in a row that is killed before it came as far as its device gives the next one twice the time, up to this:
+no machine is so busy that its hosts are killed for ever (seen with LOOKING_S, where others used nine tenths of one)."""
+
 CALL_S = 2.5
 """One call of the sound library after that, and from opening to the first sign of life. PortAudio is patient with a
 busy card for 1 s, and a sleeping PulseAudio sink took up to 1.9 s to start (measured). With CHECK_S a call that hangs
@@ -115,6 +119,8 @@ class SoundHost:
         self._missing = MissingDevice(machine)
         self._proven = False
         """The present host has come as far as its device."""
+        self._looking_s = LOOKING_S
+        """What a host gets for that."""
         self._card: Card | None = None
         """The card behind the open device; None for a plugin."""
         self._better = BetterCard(direction, self._preference, machine)
@@ -200,6 +206,8 @@ class SoundHost:
         over: asyncio.Future[str] = loop.create_future()
         self._child = child = child_for(self._direction, self._environment)
         self._over = over
+        if self._proven:
+            self._looking_s = LOOKING_S
         self._proven = False
         self._missing.may_be_new(time.monotonic())
         self.started += 1
@@ -248,6 +256,8 @@ class SoundHost:
             # A second sooner than by its silence, and so much less of a spinning host.
             return UNPLUGGED
         elif now_s >= self._life.heard_s + self._life.limit_s:
+            if not self._proven:
+                self._looking_s = min(2 * self._looking_s, LONGEST_LOOK_S)
             return f"the sound host hung for {self._life.limit_s:g} s"
         elif self._running and self._request.device == "auto" and self._better.is_to_be_taken(now_s):
             self._running = False
@@ -285,7 +295,7 @@ class SoundHost:
         assert self._child is not None
         self._missing.asked()
         self._life.heard_s = time.monotonic()
-        self._life.limit_s = LOOKING_S
+        self._life.limit_s = self._looking_s
         limits = self._preference.limits(self._life.heard_s)
         request = self._request._replace(worst_rank=limits.worst_rank, refused=tuple(limits.refused))
         self._child.send(messages.pack(request))
@@ -317,7 +327,7 @@ class SoundHost:
             self._life.limit_s = CALL_S
         elif isinstance(message, messages.Waiting):
             # The other host may be slow, or hang; this one has its own time when its turn has come.
-            self._life.limit_s = LOOKING_S
+            self._life.limit_s = self._looking_s
         elif isinstance(message, messages.Opened):
             self._life.limit_s = CALL_S
             self._running = True

@@ -21,7 +21,7 @@ from .devices import NODES
 
 PATIENCE_S = 15.0
 """Then a look is taken without the lock: whoever has it is no sound host, for a hung one is killed sooner (LOOKING_S of
-``host_process``), or is one that the kernel does not let die."""
+``sound_host``; longer only on a machine that has shown to be slower), or is one that the kernel does not let die."""
 
 LOOK_S = 0.01
 """Between two attempts."""

@@ -362,6 +362,19 @@ async def test_who_waits_for_the_lock_is_not_taken_for_hung(
     assert (microphone.said, microphone.host.started) == ([of(USB, 0)], 1)
 
 
+async def test_a_machine_too_slow_for_a_look_is_given_longer(
+    folder: Path, part: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Python alone needs longer than that to begin, on any machine.
+    monkeypatch.setattr(sound_host, "LOOKING_S", 0.01)
+    monkeypatch.setattr(sound_host, "CHECK_S", 0.01)
+    plug(folder, {0: USB})
+    microphone = part("capture")
+    await until(lambda: microphone.name)
+    assert microphone.said[0].startswith("the sound host hung for 0.0")
+    assert 3 <= microphone.host.started <= 14
+
+
 HOLDER = """
 import fcntl, os, sys, time
 fcntl.flock(os.open(sys.argv[1], os.O_RDONLY), fcntl.LOCK_EX)
