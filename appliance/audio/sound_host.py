@@ -75,10 +75,11 @@ CHANGED = "a better card is there"
 @dataclass(slots=True)
 class _Life:
     """What is known of a host's being alive: ``heard_s``, monotonic, is the last sign of it, or when one was last asked
-    for; the next is due ``limit_s`` later."""
+    for; the next is due ``limit_s`` later. ``looking_s``: what the next host gets to come as far as its device."""
 
     heard_s: float
     limit_s: float
+    looking_s: float
 
 
 class SoundHost:
@@ -115,12 +116,10 @@ class SoundHost:
         """The next look at the clock; None while there is no host."""
         self._over: asyncio.Future[str] | None = None
         """Why the present host is of no more use, once that is known; None while there is no host."""
-        self._life = _Life(0.0, LOOKING_S)
+        self._life = _Life(0.0, LOOKING_S, LOOKING_S)
         self._missing = MissingDevice(machine)
         self._proven = False
         """The present host has come as far as its device."""
-        self._looking_s = LOOKING_S
-        """What a host gets for that."""
         self._card: Card | None = None
         """The card behind the open device; None for a plugin."""
         self._better = BetterCard(direction, self._preference, machine)
@@ -207,7 +206,7 @@ class SoundHost:
         self._child = child = child_for(self._direction, self._environment)
         self._over = over
         if self._proven:
-            self._looking_s = LOOKING_S
+            self._life.looking_s = LOOKING_S
         self._proven = False
         self._missing.may_be_new(time.monotonic())
         self.started += 1
@@ -257,7 +256,7 @@ class SoundHost:
             return UNPLUGGED
         elif now_s >= self._life.heard_s + self._life.limit_s:
             if not self._proven:
-                self._looking_s = min(2 * self._looking_s, LONGEST_LOOK_S)
+                self._life.looking_s = min(2 * self._life.looking_s, LONGEST_LOOK_S)
             return f"the sound host hung for {self._life.limit_s:g} s"
         elif self._running and self._request.device == "auto" and self._better.is_to_be_taken(now_s):
             self._running = False
@@ -295,7 +294,7 @@ class SoundHost:
         assert self._child is not None
         self._missing.asked()
         self._life.heard_s = time.monotonic()
-        self._life.limit_s = self._looking_s
+        self._life.limit_s = self._life.looking_s
         limits = self._preference.limits(self._life.heard_s)
         request = self._request._replace(worst_rank=limits.worst_rank, refused=tuple(limits.refused))
         self._child.send(messages.pack(request))
@@ -327,7 +326,7 @@ class SoundHost:
             self._life.limit_s = CALL_S
         elif isinstance(message, messages.Waiting):
             # The other host may be slow, or hang; this one has its own time when its turn has come.
-            self._life.limit_s = self._looking_s
+            self._life.limit_s = self._life.looking_s
         elif isinstance(message, messages.Opened):
             self._life.limit_s = CALL_S
             self._running = True

@@ -32,6 +32,7 @@ from appliance.box.hands_free import GATHER_S, HandsFree
 from appliance.box.identification import Identification
 from appliance.box.meter import Meter
 from appliance.box.metrics import Metrics
+from appliance.box.own_sound import OwnSound
 from appliance.box.part_settings import (
     RING_SLACK_MS,
     link_settings,
@@ -109,13 +110,13 @@ class Box:
         times = sound_times(config)
         self._make_sound(times, sound_host)
         self._make_link(credential)
-        parts = self._parts()
+        parts = self._parts(times)
         self.turns = Turns(parts, times, self._bus, self._publish)
         self.hands_free: HandsFree | None = None
         """None where a press is needed."""
         if config.talk.mode == "open":
             restraint = restraint_settings(config)
-            self.hands_free = HandsFree(parts, self.turns, self._bus, self.ring, restraint, times.echo_tail_s)
+            self.hands_free = HandsFree(parts, self.turns, self._bus, self.ring, restraint)
         self.reports = Reports(parts, self.turns, self._publish)
         self._meter = Meter(parts, self._publish, lambda: self.control.is_wanted(LEVEL))
         self._make_panel(parts, setup_problems)
@@ -181,7 +182,7 @@ class Box:
             record=self._note,
         )
 
-    def _parts(self) -> Parts:
+    def _parts(self, times: SoundTimes) -> Parts:
         return Parts(
             self.machine,
             self.link,
@@ -194,6 +195,7 @@ class Box:
             self.ledger,
             self.sounds,
             Captions(self._publish),
+            OwnSound(self.speaker, times.echo_tail_s, cancelled=self.config.talk.full_duplex == "card"),
         )
 
     def _make_panel(self, parts: Parts, setup_problems: tuple[str, ...]) -> None:

@@ -4,8 +4,9 @@
 
     microphone ──► ring ──► not our own voice? ──► gate ──► may a turn begin? ──► GateOpened ──► turn machine
 
-The box is half duplex: what the speaker plays, and its echo, never reaches the gate. While a turn is open the machine
-decides alone; the gate neither opens nor closes anything then. Everything runs on the event loop.
+What the speaker plays, and its echo, never reaches the gate (``own_sound.py``). While a turn is open the machine
+decides alone; the gate neither opens nor closes anything then. Full duplex a voice ends an answer that sounds, and
+opens the next turn. Everything runs on the event loop.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ _HEARS: Final = (v.State.READY, v.State.ENDING, v.State.EXPECTING)
 _ANSWERED: Final = {
     v.Outcome.ANSWERED: True,
     v.Outcome.INTERRUPTED: True,
+    v.Outcome.TALKED_OVER: True,
     v.Outcome.NO_SPEECH: False,
     v.Outcome.NO_ANSWER: False,
     v.Outcome.EMPTY_ANSWER: False,
@@ -54,15 +56,12 @@ _ANSWERED: Final = {
 
 
 class HandsFree:
-    """One box's gate, and what its opening leads to. ``echo_tail_s``: the room's echo of our own sound."""
+    """One box's gate, and what its opening leads to."""
 
-    def __init__(
-        self, parts: Parts, turns: Turns, bus: Bus, ring: Ring, settings: RestraintSettings, echo_tail_s: float
-    ) -> None:
+    def __init__(self, parts: Parts, turns: Turns, bus: Bus, ring: Ring, settings: RestraintSettings) -> None:
         self._parts = parts
         self._turns = turns
         self._ring = ring
-        self._echo_tail_s = echo_tail_s
         self._gate = Gate()
         self._restraint = Restraint(settings)
         self._faint = faint_speech.FaintSpeech()
@@ -72,6 +71,8 @@ class HandsFree:
         """Number of the turn that the gate opened last; 0 before the first."""
         self._room = self._gate.room
         """What was known of the room before the turn that is open."""
+        self._answers_s: float | None = None
+        """Since when an answer sounds; None: none does."""
         self._repeats = Repeats(log)
         bus.listen(PressComes, self._pressed)
         bus.listen(TurnClosed, self._closed)
@@ -101,13 +102,17 @@ class HandsFree:
         """The ring has grown."""
         self._turns.heard_block()
         state = self._parts.machine.state
+        if state is not v.State.SPEAKING:
+            self._answers_s = None
+        elif self._answers_s is None:
+            self._answers_s = _now_s()
         if state in _HEARS:
             if state is v.State.READY:
                 self._restraint.invites()
             self._listen()
             return
         # The gate goes on learning what the room sounds like; whether that was the room is known when the turn is over.
-        self._listen(opens=False)
+        self._listen(opens=state is v.State.SPEAKING and self._parts.own_sound.cancelled)
         if state is not v.State.SPEAKING and self._restraint.endless(_now_s()):
             self._turns.happens(events.Stop())
 
@@ -116,7 +121,7 @@ class HandsFree:
         if self._next >= ring.end:
             return
         first = max(self._next, ring.start)
-        shut_until_s = self._parts.speaker.audible_until_s + self._echo_tail_s
+        shut_until_s = self._parts.own_sound.heard_until_s
         if shut_until_s > ring.time_at(first):
             first = min(ring.index_at(shut_until_s), ring.end)
         if first != self._next:
@@ -139,6 +144,10 @@ class HandsFree:
     def _speech(self, at_s: float) -> None:
         """Somebody has been speaking since ``at_s``."""
         parts, now_s = self._parts, _now_s()
+        if parts.machine.state is v.State.SPEAKING:
+            if not self._may_interrupt(now_s):
+                return
+            self._turns.happens(events.TalkedOver())
         if parts.machine.state is v.State.ENDING:
             # That turn is over and counted before this one begins; the box may rest then.
             self._turns.happens(events.Stop())
@@ -156,6 +165,13 @@ class HandsFree:
             self._opened = parts.machine.number
             self._restraint.opened(now_s)
 
+    def _may_interrupt(self, now_s: float) -> bool:
+        """A voice over the answer is a person's, who could be answered."""
+        parts = self._parts
+        if self._rest_s() or parts.link.state is LinkState.LATCHED:
+            return False
+        return parts.own_sound.talked_over(0.0 if self._answers_s is None else now_s - self._answers_s)
+
     def _say(self, line: str, *, refused: bool = False) -> None:
         """Tell the person who spoke that it was in vain; how often is for ``turn/announcements.py`` and the log to
         say."""
@@ -165,12 +181,15 @@ class HandsFree:
     def _pressed(self, _: PressComes) -> None:
         """Somebody is about to press."""
         self._restraint.pressed()
+        self._parts.own_sound.is_a_person()
         if self._parts.machine.state in _HEARS:
             self._room = self._gate.room
 
     def _closed(self, closed: TurnClosed) -> None:
         """A turn is over."""
         outcome, now_s = closed.outcome, _now_s()
+        if outcome is v.Outcome.ANSWERED:
+            self._parts.own_sound.is_a_person()
         if outcome is not v.Outcome.NO_SPEECH:
             # A person spoke, who is no part of the room.
             self._gate.remember(self._room)

@@ -12,6 +12,7 @@ from appliance.audio.utterance import Utterance
 from appliance.box.captions import Captions
 from appliance.box.cues import Cues
 from appliance.box.metrics import Metrics
+from appliance.box.own_sound import OwnSound
 from appliance.box.tools import Tools
 from appliance.link.link import Link
 from appliance.turn.machine import Machine
@@ -45,3 +46,4 @@ class Parts:
     ledger: Metrics
     sounds: Cues
     captions: Captions
+    own_sound: OwnSound

@@ -88,4 +88,4 @@ class TurnCues:
         parts = self._parts
         if not parts.link.refuses:
             parts.sounds.hush()
-        parts.utterance.not_before(parts.speaker.audible_until_s + self._times.echo_tail_s)
+        parts.utterance.not_before(parts.own_sound.heard_until_s)

@@ -162,7 +162,7 @@ class Turns:
         self._parts.sounds.await_answer(awaited, held=self._parts.machine.button_down)
         self._parts.utterance.keep_between(self._times.pending_s if pending else self._times.idle_s)
         # While nobody's words are wanted the microphone may lag behind, which costs little; a press ends that at once.
-        unwanted_in = (v.State.READY, v.State.SPEAKING)
+        unwanted_in = (v.State.READY,) if self._parts.own_sound.cancelled else (v.State.READY, v.State.SPEAKING)
         self._parts.microphone.attend(self._parts.machine.state not in unwanted_in)
         self._parts.microphone.await_end(self._parts.utterance.ended)
         self._parts.speaker.attend(self._parts.machine.state is not v.State.READY)
@@ -314,7 +314,7 @@ class Turns:
         parts.player.hold()
         parts.link.release(proven=outcome is v.Outcome.ANSWERED)
         self._bus.tell(TurnClosed(outcome))
-        if self._farewell and outcome is not v.Outcome.INTERRUPTED:
+        if self._farewell and outcome not in (v.Outcome.INTERRUPTED, v.Outcome.TALKED_OVER):
             if session is not None:
                 parts.link.close("the conversation was ended")
             if parts.machine.state is v.State.EXPECTING:

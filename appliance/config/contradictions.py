@@ -57,6 +57,8 @@ def cautions(config: Config) -> Iterator[str]:
     """What can be carried out, and will be, but hardly is what somebody wants: a line each."""
     if config.service.tool_choice == "required":
         yield 'service.tool_choice: "required" makes the service call tools for ever, in place of answering; use "auto"'
+    if config.talk.full_duplex != "off" and config.talk.mode != "open":
+        yield 'talk.full_duplex: talk.mode is not "open", so a press interrupts, and a voice does not; remove this'
     for part, device, fallback_s in (
         ("microphone", config.microphone.device, config.microphone.fallback_s),
         ("speaker", config.speaker.device, config.speaker.fallback_s),

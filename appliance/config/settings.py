@@ -80,6 +80,7 @@ class TalkSettings:
     tool_reply_s: float
     no_progress_s: float
     append_ms: int
+    full_duplex: str
     follow_up_s: float
     greeting_s: float
     open_unanswered: int

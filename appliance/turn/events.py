@@ -44,6 +44,10 @@ class GateOpened(Event):
     at_s: float
 
 
+class TalkedOver(Event):
+    """``OPEN`` only, full duplex: somebody talks over the answer. What is said then opens a turn of its own."""
+
+
 class Stop(Event):
     """Somebody asked for silence (``ctl stop``): the reply and the turn end."""
 

@@ -56,6 +56,7 @@ _MORE_IS_SAID: Final = Ignored("the commit was followed by more, of which the se
 _KEPT: Final = Ignored("the question is complete; losing the microphone takes nothing from it")
 _TURN_OPEN: Final = Ignored("a turn is open: what is said belongs to it, or is our own voice")
 _NO_REPLY: Final = Ignored("no reply is in progress: another one is first said to begin")
+_NOTHING_SOUNDS: Final = Ignored("only an answer that sounds can be talked over")
 _HEARD: Final = Ignored("all of the answer was heard; what is said to it now opens another turn")
 _ALREADY_OPEN: Final = Ignored("a press that is down cannot go down; another source's press is not the owner's")
 
@@ -65,6 +66,7 @@ TABLE: Final[Mapping[State, Mapping[type[events.Event] | Deadline, Rule | Ignore
         events.Release: Ignored("the end of a press that opened nothing, or of a jam"),
         events.Lifted: Ignored("no deadline runs that a press could reach"),
         events.GateOpened: Rule(rules.gate_opened, (_R, _L)),
+        events.TalkedOver: _NOTHING_SOUNDS,
         events.Stop: Ignored("there is nothing to stop"),
         events.LinkReady: _FACT,
         events.LinkLost: _FACT,
@@ -86,6 +88,7 @@ TABLE: Final[Mapping[State, Mapping[type[events.Event] | Deadline, Rule | Ignore
         events.Release: Rule(rules.release_listening, (_L, _S, _W, _P, *_OVER)),
         events.Lifted: Rule(rules.lifted, (_L,)),
         events.GateOpened: _TURN_OPEN,
+        events.TalkedOver: _NOTHING_SOUNDS,
         events.Stop: Rule(rules.stop, (_R,)),
         events.UtteranceSent: _SENT_ONCE,
         events.SendingProgress: Rule(rules.sending_listening, (_L,)),
@@ -117,6 +120,7 @@ TABLE: Final[Mapping[State, Mapping[type[events.Event] | Deadline, Rule | Ignore
         events.Release: Rule(rules.release_pending, (_S,)),
         events.Lifted: Rule(rules.lifted, (_S,)),
         events.GateOpened: _TURN_OPEN,
+        events.TalkedOver: _NOTHING_SOUNDS,
         events.Stop: Rule(rules.stop, (_R,)),
         events.UtteranceSent: Rule(rules.utterance_sent, (_W, _P, *_OVER)),
         events.SendingProgress: Rule(rules.sending_goes_on, (_S,)),
@@ -145,6 +149,7 @@ TABLE: Final[Mapping[State, Mapping[type[events.Event] | Deadline, Rule | Ignore
         events.Release: Rule(rules.release_pending, (_W, _P, *_OVER)),
         events.Lifted: Rule(rules.lifted, (_W,)),
         events.GateOpened: _TURN_OPEN,
+        events.TalkedOver: _NOTHING_SOUNDS,
         events.Stop: Rule(rules.stop, (_R,)),
         events.UtteranceSent: _SENT_ONCE,
         events.SendingProgress: _LEFTOVER,
@@ -179,6 +184,7 @@ TABLE: Final[Mapping[State, Mapping[type[events.Event] | Deadline, Rule | Ignore
         events.Release: Ignored("the end of a press that was only acknowledged"),
         events.Lifted: Ignored("no deadline runs that a press could reach"),
         events.GateOpened: _TURN_OPEN,
+        events.TalkedOver: Rule(rules.talked_over, (_R, _E)),
         events.Stop: Rule(rules.stop, (_R,)),
         events.UtteranceSent: _SENT_ONCE,
         events.SendingProgress: _LEFTOVER,
@@ -212,6 +218,7 @@ TABLE: Final[Mapping[State, Mapping[type[events.Event] | Deadline, Rule | Ignore
         events.Release: Ignored("the end of a press that was only acknowledged"),
         events.Lifted: Ignored("no deadline runs that a press could reach"),
         events.GateOpened: Rule(rules.gate_opened_ending, (_R, _E, _L)),
+        events.TalkedOver: _NOTHING_SOUNDS,
         events.Stop: Rule(rules.stop_ending, (_R,)),
         events.UtteranceSent: _SENT_ONCE,
         events.SendingProgress: _LEFTOVER,
@@ -233,6 +240,7 @@ TABLE: Final[Mapping[State, Mapping[type[events.Event] | Deadline, Rule | Ignore
         events.Release: Ignored("the end of a press that only silenced the answer"),
         events.Lifted: Ignored("no deadline runs that a press could reach"),
         events.GateOpened: Rule(rules.gate_opened, (_L,)),
+        events.TalkedOver: _NOTHING_SOUNDS,
         events.Stop: Rule(rules.stand_down, (_R,)),
         events.LinkReady: _FACT,
         events.LinkLost: _FACT,

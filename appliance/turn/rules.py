@@ -123,6 +123,11 @@ def press_speaking(c: Context, event: events.Press, now_s: float) -> State:
     return press_ready(c, event, now_s)
 
 
+def talked_over(c: Context, _: events.TalkedOver, now_s: float) -> State:
+    c.close_turn(Outcome.TALKED_OVER)
+    return c.expect_more(now_s)
+
+
 def press_ending(c: Context, event: events.Press, now_s: float) -> State:
     reply_rules.answered(c, None, now_s)
     return press_ready(c, event, now_s)

@@ -74,6 +74,7 @@ class Outcome(Enum):
     LINK_LOST = "connection lost in the answer"
     REFUSED = "the service refused"
     INTERRUPTED = "interrupted by a press"
+    TALKED_OVER = "interrupted by a voice"
     STOPPED = "stopped"
     STALLED = "the answer stopped arriving"
     NO_MICROPHONE = "the microphone was lost"

@@ -9,6 +9,7 @@ from itertools import groupby
 import numpy as np
 import pytest
 
+from appliance.simulator import voices
 from appliance.simulator.scenario import Close, Connection, Moment, Reply, Scenario, Step, Turn, conversation
 from appliance.simulator.service import Service
 from appliance.simulator.settings import SimulatorSettings
@@ -351,6 +352,127 @@ def test_a_box_without_allowance_says_so_and_opens_nothing(monkeypatch: pytest.M
             assert len(room.turns) == 1 and len(earcons) == 1
 
     on_paper(story(), 0.0)
+
+
+# ------------------------------------------------------------ talking over an answer
+
+LONG = Reply(pcm=voices.pcm("ask-monsoon") * 4, text="മഴ", speed=1)
+"""An answer of speech, some ten seconds long."""
+
+
+def of_speech(*later: Turn) -> Scenario:
+    """The first answer is ``LONG``, and so is each after it unless something else is said."""
+    return conversation(Turn(replies=(LONG,)), *later)
+
+
+@pytest.mark.parametrize("after_s", [0.6, 2.0, 5.0])
+def test_full_duplex_who_talks_over_an_answer_is_heard(monkeypatch: pytest.MonkeyPatch, after_s: float) -> None:
+    """By a microphone that takes the box's own sound out: the answer ends at once, and the words are whole."""
+
+    async def story() -> None:
+        service = Service(ears(), of_speech(Turn(replies=(Reply(tone_ms=600),))))
+        async with service, paper_room(service, monkeypatch, echo_db=None, talk__full_duplex="card") as room:
+            await room.hears(question())
+            assert await room.hears(quiet(8), lambda: room.speaker.busy)
+            await room.hears(quiet(after_s))
+            assert room.state() is State.SPEAKING
+            began_s = room.now_s
+            asked = np.concatenate((question("ask-who"), quiet(8)))
+            assert await room.hears(asked[: acoustics.frames(1.5)], lambda: not room.speaker.busy)
+            assert room.now_s - began_s < 0.5
+            at = acoustics.frames(room.now_s - began_s)
+            assert await room.hears(asked[at:], lambda: len(room.turns) == 2)
+            assert [turn["outcome"] for turn in room.turns] == [Outcome.TALKED_OVER.value, Outcome.ANSWERED.value]
+            assert not service.violations and service.replies[0].cancelled_by == "client"
+            assert holds_first_syllable(service.turns[-1].audio, "ask-who") > 0.9
+
+    on_paper(story(), 0.0)
+
+
+def test_full_duplex_what_a_canceller_leaves_is_no_voice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A minute of answers, of which a speakerphone leaves 30 dB less."""
+
+    async def story() -> None:
+        service = Service(ears(), of_speech(*(Turn(replies=(LONG,)) for _ in range(5))))
+        async with service, paper_room(service, monkeypatch, echo_db=-30, talk__full_duplex="card") as room:
+            for number in range(6):
+                await room.hears(question())
+                assert await room.hears(quiet(40), lambda n=number: len(room.turns) > n)  # type: ignore[misc]
+                await room.hears(quiet(1))
+            assert {turn["outcome"] for turn in room.turns} == {Outcome.ANSWERED.value} and len(room.turns) == 6
+
+    on_paper(story(), 0.0)
+
+
+def test_half_duplex_nobody_talks_over_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story() -> None:
+        async with Service(ears(), of_speech()) as service, paper_room(service, monkeypatch, echo_db=None) as room:
+            await room.hears(question())
+            assert await room.hears(quiet(8), lambda: room.speaker.busy)
+            await room.hears(np.concatenate((quiet(1), question("ask-who"))))
+            assert await room.hears(quiet(20), lambda: len(room.turns) == 1)
+            assert room.turns[0]["outcome"] == Outcome.ANSWERED.value
+
+    on_paper(story(), 0.0)
+
+
+def test_full_duplex_a_noise_ends_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story() -> None:
+        service = Service(ears(), of_speech())
+        async with service, paper_room(service, monkeypatch, echo_db=None, talk__full_duplex="card") as room:
+            await room.hears(question())
+            assert await room.hears(quiet(8), lambda: room.speaker.busy)
+            beep = acoustics.at_dbfs(tones.tone(880, 0.3), -20)
+            await room.hears(np.concatenate([np.concatenate((quiet(0.5), beep)) for _ in range(6)]))
+            assert await room.hears(quiet(20), lambda: len(room.turns) == 1)
+            assert room.turns[0]["outcome"] == Outcome.ANSWERED.value
+
+    on_paper(story(), 0.0)
+
+
+def test_a_card_that_takes_nothing_out_ends_full_duplex(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It would answer itself for ever. What somebody asks then is answered, and the answer is heard out."""
+
+    async def story() -> None:
+        service = Service(ears(), of_speech(*(Turn(replies=(LONG,)) for _ in range(9))))
+        async with service, paper_room(service, monkeypatch, echo_db=-12, talk__full_duplex="card") as room:
+            await room.hears(question())
+            assert await room.hears(quiet(60), lambda: room.turns[-1:] != [] and "hear itself" in caplog.text)
+            assert await room.hears(quiet(60), lambda: room.turns[-1]["outcome"] == Outcome.ANSWERED.value)
+            outcomes = [turn["outcome"] for turn in room.turns]
+            assert outcomes == [Outcome.TALKED_OVER.value] * 2 + [Outcome.ANSWERED.value]
+            await room.hears(np.concatenate((quiet(2), question("ask-who"))))
+            assert await room.hears(quiet(40), lambda: len(room.turns) == 4)
+            assert room.turns[-1]["outcome"] == Outcome.ANSWERED.value
+            assert caplog.text.count("hear itself") == 1
+
+    with caplog.at_level(logging.WARNING):
+        on_paper(story(), 0.0)
+
+
+def test_a_press_says_that_there_is_a_person(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """Who talks over every answer as soon as it begins is believed who has pressed in between."""
+
+    async def story() -> None:
+        service = Service(ears(), of_speech(*(Turn(replies=(LONG,)) for _ in range(9))))
+        async with service, paper_room(service, monkeypatch, echo_db=None, talk__full_duplex="card") as room:
+            for number in range(5):
+                await room.hears(question())
+                assert await room.hears(quiet(8), lambda: room.speaker.busy)
+                if number == 2:
+                    room.daemon.remote.edge(True, "test")
+                    await room.hears(quiet(0.2))
+                    room.daemon.remote.edge(False, "test")
+                    await room.hears(quiet(1.0))
+                else:
+                    await room.hears(quiet(0.5))
+            assert [turn["outcome"] for turn in room.turns].count(Outcome.TALKED_OVER.value) >= 3
+            assert "hear itself" not in caplog.text
+
+    with caplog.at_level(logging.WARNING):
+        on_paper(story(), 0.0)
 
 
 # ------------------------------------------------------------ the button

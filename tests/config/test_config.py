@@ -397,6 +397,14 @@ def test_what_loops_on_the_service_is_warned_about(choice: str, cautions: int) -
     assert ["tool_choice" in line for line in loader.cautions(loaded)] == [True] * cautions
 
 
+@pytest.mark.parametrize(("mode", "wanted", "cautions"), [("open", "card", 0), ("tap", "off", 0), ("tap", "card", 1)])
+def test_talking_over_answers_where_no_voice_is_listened_for_is_warned_about(
+    mode: str, wanted: str, cautions: int
+) -> None:
+    loaded = loader.load("/dev/null", {"talk.mode": mode, "talk.full_duplex": wanted})
+    assert [line.startswith("talk.full_duplex: ") for line in loader.cautions(loaded)] == [True] * cautions
+
+
 @pytest.mark.parametrize("part", ["microphone", "speaker"])
 @pytest.mark.parametrize(("device", "cautions"), [("auto", 0), ("usb:1-1.2", 1), ("Jabra", 1)])
 def test_a_wait_for_a_better_card_than_the_named_one_is_warned_about(part: str, device: str, cautions: int) -> None:

@@ -1641,6 +1641,17 @@ class TestHandsFree:
         box.happens(events.GateOpened(box.now_s))
         assert box.state() is State.LISTENING
 
+    def test_a_voice_over_the_answer_ends_it_and_opens_the_next_turn(self) -> None:
+        box = self.spoken_to()
+        box.happens(events.SpeechBegan())
+        box.passes(2)
+        box.answer_begins()
+        box.happens(events.TalkedOver())
+        assert box.state() is State.EXPECTING and box.outcomes == [Outcome.TALKED_OVER]
+        assert box.did(turn_effects.DropReply) and box.did(turn_effects.CancelReply)
+        box.happens(events.GateOpened(box.now_s))
+        assert box.state() is State.LISTENING
+
     def test_a_press_ends_the_question_of_a_voice(self) -> None:
         box = self.spoken_to()
         box.happens(events.SpeechBegan())

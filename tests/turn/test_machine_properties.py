@@ -126,6 +126,12 @@ class World(RuleBasedStateMachine):
     def voice(self, late_s: float) -> None:
         self.happens(events.GateOpened(self.box.now_s - late_s))
 
+    @precondition(lambda self: self.mode is Mode.OPEN)
+    @rule()
+    def voice_over_the_answer(self) -> None:
+        self.happens(events.TalkedOver())
+        self.happens(events.GateOpened(self.box.now_s))
+
     @rule()
     def stop(self) -> None:
         self.happens(events.Stop())
