@@ -119,7 +119,25 @@ def ran(count: int, device: str) -> list[dict[str, Any]]:
     """So many starts with that device ("": as shipped)."""
     with as_nobody(__file__, "start", str(count), device, str(GIVE_UP_S)) as process:
         assert process.stdout is not None
-        return [json.loads(line) for line in process.stdout]
+        found = []
+        for line in process.stdout:
+            found.append(json.loads(line))
+            if not found[-1].keys() >= PARTS:
+                print(f"  {line.strip()}\n{_who_has_what()}", flush=True)
+    if process.returncode:
+        print(
+            f"  the process of these starts ended with {process.returncode}, after {len(found)} of {count}", flush=True
+        )
+    return found
+
+
+def _who_has_what() -> str:
+    """What holds the cards, and what each program waits for: of a start that is not whole."""
+    opened = [f"{path}: {path.read_text()}" for path in sorted(Path("/proc/asound").glob("card*/pcm*/sub*/status"))]
+    waits = subprocess.run(("ps", "-eo", "pid,ppid,stat,wchan:30,args"), capture_output=True, text=True, check=True)
+    ours = [line for line in waits.stdout.splitlines() if "python" in line or "modprobe" in line]
+    locks = Path("/proc/locks").read_text()
+    return "\n".join((*opened, *ours, locks))
 
 
 def cards(count: int) -> None:
