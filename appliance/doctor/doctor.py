@@ -14,7 +14,7 @@ from appliance.box import tools
 from appliance.box.part_settings import link_settings, session_settings
 from appliance.config.loader import Config
 from appliance.doctor import machine as of_machine
-from appliance.doctor import panel, paths, rehearsal, running, setup, sound, voice_service
+from appliance.doctor import own_sound, panel, paths, rehearsal, running, setup, sound, voice_service
 from appliance.doctor.finding import Finding, Grade, skipped
 from appliance.doctor.machine import MachineFacts
 from appliance.doctor.person import Person
@@ -89,7 +89,12 @@ class Doctor:
                 yield skipped(name, "the daemon has it, and cannot be asked")
             return
         yield await self._session(settings, key, blocked)
-        for part in (self._microphone(settings), self._speaker(settings), self._panel(settings)):
+        for part in (
+            self._microphone(settings),
+            self._speaker(settings),
+            self._own_sound(settings),
+            self._panel(settings),
+        ):
             async for finding in part:
                 yield finding
 
@@ -126,6 +131,9 @@ class Doctor:
             if speaker.verdict is Grade.OK and self.person.asks:
                 await box.ask("tone")
                 yield sound.tone(await self.person.yes("Did you hear the tones?"), status["speaker"]["name"])
+            if settings.talk.full_duplex != "off":
+                fix = "sudo systemctl stop voice-appliance; voice-appliance doctor"
+                yield skipped(own_sound.OWN_SOUND, "not tried: the daemon has microphone and speaker", fix)
             pins = running.pins(status)
             yield pins
             if settings.panel.key.device:
@@ -205,6 +213,16 @@ class Doctor:
             if self.person.asks:
                 await sound.play(player)
                 yield sound.tone(await self.person.yes("Did you hear the tones?"), name)
+
+    async def _own_sound(self, settings: Config) -> AsyncIterator[Finding]:
+        """Where a voice may end an answer; it says a clip, which nobody is asked about."""
+        if settings.talk.full_duplex == "off":
+            return
+        if self.person.asks:
+            self.person.tell("Be silent for some seconds: the box speaks, and listens to itself.")
+            yield await own_sound.own_sound(settings)
+        else:
+            yield skipped(own_sound.OWN_SOUND, "not tried: nothing is to be played")
 
     async def _panel(self, settings: Config) -> AsyncIterator[Finding]:
         driver = panel.driver(settings.panel)

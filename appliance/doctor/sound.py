@@ -142,16 +142,17 @@ async def listen(microphone: mic.Microphone, for_s: float, meter: Callable[[floa
 
 @contextlib.asynccontextmanager
 async def open_microphone(
-    settings: MicrophoneSettings, preference: Preference
+    settings: MicrophoneSettings, preference: Preference, ring: Ring | None = None
 ) -> AsyncIterator[tuple[mic.Microphone, str]]:
-    """The microphone, and why there is none; empty: it hears. ``preference``: the daemon's, which may wait for one."""
+    """The microphone, and why there is none; empty: it hears. ``preference``: the daemon's, which may wait for one.
+    ``ring``: where what it hears is wanted; None: only its level is."""
     first: asyncio.Future[mic.MicrophoneEvent] = asyncio.get_running_loop().create_future()
 
     def told(event: mic.MicrophoneEvent) -> None:
         if not first.done():
             first.set_result(event)
 
-    microphone = mic.Microphone(settings, Ring(mic.LOOK_FRAMES), told, preference=preference)
+    microphone = mic.Microphone(settings, ring or Ring(mic.LOOK_FRAMES), told, preference=preference)
     microphone.attend(True)
     async with _running(microphone.run()):
         event = await _in_time(first)

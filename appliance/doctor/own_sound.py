@@ -1,0 +1,79 @@
+"""Whether the box would take its own voice for a person's: where a voice may end an answer (``talk.full_duplex``).
+
+One of the box's own clips is said through the speaker, at the configured volume, and what the microphone hears of it is
+given to the gate that listens while an answer sounds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from appliance.audio.card_preference import Preference
+from appliance.audio.clips import Clips
+from appliance.audio.format import frames_from_s
+from appliance.audio.frames import FRAME
+from appliance.audio.gate import Gate
+from appliance.audio.levels import SILENCE_DBFS
+from appliance.audio.ring import Ring
+from appliance.audio.speech_level import speech_dbfs
+from appliance.config.settings import Config
+from appliance.storage import history_text
+from appliance.turn.announcements import Clip
+
+from . import sound
+from .finding import Finding, ok, skipped, warning
+
+OWN_SOUND: Final = "talking over answers"
+
+ROOM_S: Final = 2.0
+"""Listened to before the clip, so that the gate knows the room."""
+
+BATCH: Final = 5
+"""Frames that the gate is given at once, as in the box."""
+
+
+async def own_sound(settings: Config) -> Finding:
+    """Says a clip and listens. Skipped where either device is missing, which another finding says."""
+    cards = history_text.cards()
+    hears = Preference("capture", settings.microphone.fallback_s, cards.rank("capture"))
+    speaks = Preference("playback", settings.speaker.fallback_s, cards.rank("playback"))
+    clip = Clips(settings.panel.language, settings.panel.clips_dir).spoken(Clip.WAIT.value)
+    ring = Ring(frames_from_s(ROOM_S + clip.length_s + sound.FADE_OUT_S + sound.OPEN_S))
+    async with (
+        sound.open_speaker(settings.speaker, speaks) as (player, _, no_speaker),
+        sound.open_microphone(settings.microphone, hears, ring) as (_, no_microphone),
+    ):
+        if no_speaker or no_microphone:
+            return skipped(OWN_SOUND, "not tried: it needs microphone and speaker")
+        await asyncio.sleep(ROOM_S)
+        begun = ring.end
+        player.earcon(clip.samples)
+        await asyncio.sleep(clip.length_s + sound.FADE_OUT_S)
+    room, heard = ring.read(ring.start, begun - ring.start), ring.read(begun, ring.end - begun)
+    return judged(opens(room, heard), speech_dbfs(heard))
+
+
+def opens(room: npt.NDArray[np.int16], heard: npt.NDArray[np.int16]) -> bool:
+    """The gate takes for a voice what is ``heard`` after ``room``; both int16 mono at ``WIRE_HZ``."""
+    gate = Gate()
+    opened = False
+    for samples in (room, heard):
+        for first in range(0, samples.size - BATCH * FRAME + 1, BATCH * FRAME):
+            began = gate.hear(samples[first : first + BATCH * FRAME])
+            opened = opened or (samples is heard and began is not None)
+    return opened
+
+
+def judged(opened: bool, dbfs: float) -> Finding:
+    """``dbfs``: how loud the microphone hears the clip; SILENCE_DBFS: not at all, or not as speech."""
+    level = "not at all" if dbfs <= SILENCE_DBFS else f"at {dbfs:.0f} dBFS"
+    if opened:
+        line = f"the microphone hears the box's own voice, {level}: it would interrupt itself"
+        return warning(
+            OWN_SOUND, line, 'a speakerphone that takes it out; a lower speaker.volume; talk.full_duplex = "off"'
+        )
+    return ok(OWN_SOUND, f"the box does not take its own voice for a person's; the microphone hears it {level}")
