@@ -12,6 +12,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -110,22 +111,21 @@ class Child:
         try:
             while self.process.poll() is None:
                 if time.monotonic() >= give_up_s:
-                    _collect_later(self.process)
+                    self._leave()
                     return
                 await asyncio.sleep(DYING_LOOK_S)
         except asyncio.CancelledError:
             # The box stops, and nobody will look again.
-            with contextlib.suppress(subprocess.TimeoutExpired):
+            try:
                 self.process.wait(DYING_S)
+            except subprocess.TimeoutExpired:
+                self._leave()
             raise
 
-
-def _collect_later(process: subprocess.Popen[bytes]) -> None:
-    """One that sits in the kernel, with a driver that lost its card, dies when that lets it go."""
-    import asyncio
-
-    if process.poll() is None:
-        asyncio.get_running_loop().call_later(DYING_S, _collect_later, process)
+    def _leave(self) -> None:
+        """One that sits in the kernel, with a driver that lost its card, dies when that lets it go. It is reaped
+        whenever that is, also when this loop has ended by then."""
+        threading.Thread(target=self.process.wait, name="reaper", daemon=True).start()
 
 
 def _clean(environment: Mapping[str, str]) -> dict[str, str]:

@@ -37,7 +37,7 @@ async def credential() -> str:
 
 def configuration(folder: Path, url: str, **more: Any) -> str:
     path = folder / "config.toml"
-    rows = {"service.url": url, "talk.answer_s": 2.0, "talk.nudge_s": 1.0, **more}
+    rows = {"service.url": url, "talk.nudge_s": 1.0, **more}
     path.write_text("".join(f"{name} = {value!r}\n" for name, value in rows.items()))
     return str(path)
 
@@ -77,7 +77,8 @@ async def test_a_service_that_does_as_the_reference_says(tmp_path: Path, mode: s
 )
 async def test_a_service_that_it_does_not_work_with(tmp_path: Path, scenario: Scenario, line: str, fix: str) -> None:
     async with Service(SimulatorSettings(key=KEY), scenario) as service:
-        rehearsed = await rehearsal.rehearse(configuration(tmp_path, service.url), credential)
+        path = configuration(tmp_path, service.url, **{"talk.answer_s": 2.0})
+        rehearsed = await rehearsal.rehearse(path, credential)
     finding = rehearsal.judged(rehearsed)
     assert finding.verdict is Grade.FAULT and line in finding.line and fix in finding.fix, finding
 
