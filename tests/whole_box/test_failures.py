@@ -147,6 +147,9 @@ async def test_a_failure_that_passes(
         assert len(said) <= 2, "one line for a fault, not one for each attempt"
         assert row == "redirect" or not any(light.startswith("fault") for light in seen)
         # An attempt that was under way when the turn was given up may still open a session, or fail; it is no press's.
+        await daemon.until(lambda: daemon.link.state is not LinkState.CONNECTING, 5)
+        if daemon.link.state is LinkState.OPEN:
+            daemon.remote.hang_up()
         await daemon.until(lambda: daemon.link.state in (LinkState.CLOSED, LinkState.RETRYING), 5)
         service.scenario = Scenario()
         attempts = len(service.connections)
