@@ -20,6 +20,7 @@ from appliance.audio.gate import Gate
 from appliance.audio.levels import SILENCE_DBFS
 from appliance.audio.ring import Ring
 from appliance.audio.speech_level import speech_dbfs
+from appliance.box.hands_free import BATCH_FRAMES
 from appliance.config.settings import Config
 from appliance.storage import history_text
 from appliance.turn.announcements import Clip
@@ -31,9 +32,6 @@ OWN_SOUND: Final = "talking over answers"
 
 ROOM_S: Final = 2.0
 """Listened to before the clip, so that the gate knows the room."""
-
-BATCH: Final = 5
-"""Frames that the gate is given at once, as in the box."""
 
 
 async def own_sound(settings: Config) -> Finding:
@@ -62,8 +60,8 @@ def opens(room: npt.NDArray[np.int16], heard: npt.NDArray[np.int16]) -> bool:
     gate = Gate()
     opened = False
     for samples in (room, heard):
-        for first in range(0, samples.size - BATCH * FRAME + 1, BATCH * FRAME):
-            began = gate.hear(samples[first : first + BATCH * FRAME])
+        for first in range(0, samples.size - BATCH_FRAMES * FRAME + 1, BATCH_FRAMES * FRAME):
+            began = gate.hear(samples[first : first + BATCH_FRAMES * FRAME])
             opened = opened or (samples is heard and began is not None)
     return opened
 

@@ -48,7 +48,7 @@ them: libavcodec and its kin cost each process 9 MB and 50 ms. PortAudio 19.6 fa
 START_TIMEOUT_S = 10.0
 """The server answers after some 50 ms on an idle machine; a Pi Zero that boots is much slower."""
 
-COMMAND_TIMEOUT_S = 20.0
+COMMAND_TIMEOUT_S = 10.0
 """One ``pactl``: some 15 ms."""
 
 URGENT = ("nice", "--adjustment=-11")

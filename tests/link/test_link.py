@@ -91,7 +91,7 @@ class Rig:
         self._changed.set()
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(10):
             while not condition():
                 self._changed.clear()
                 await self._changed.wait()

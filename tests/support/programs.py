@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -39,13 +40,24 @@ def alive(process_id: int) -> bool:
     return state not in "ZX"
 
 
+def is_killed(process_id: int) -> bool:
+    """It is gone, or SIGKILL has been sent to it, which on a busy machine takes a moment."""
+    try:
+        lines = Path(f"/proc/{process_id}/status").read_text().splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    status = dict(line.split(":\t", 1) for line in lines)
+    pending = int(status["SigPnd"], 16) | int(status["ShdPnd"], 16)
+    return status["State"][0] in "ZX" or bool(pending & 1 << signal.SIGKILL - 1)
+
+
 @contextmanager
 def nothing_left() -> Iterator[None]:
     """What runs within starts no process, opens no file and schedules no task that outlives it."""
     processes, files = children(), len(os.listdir("/proc/self/fd"))
     tasks = asyncio.all_tasks()
     yield
-    # On a busy machine a process that was killed takes a moment to be gone.
+    assert all(is_killed(process_id) for process_id in children() - processes)
     until_now(lambda: children() == processes)
     assert len(os.listdir("/proc/self/fd")) == files
     assert asyncio.all_tasks() == tasks

@@ -28,7 +28,7 @@ programs that play the person and the listener have none to speak of."""
 ATTEMPTS: Final = 3
 """A machine that stands still each time is no machine to test sound on."""
 
-CARDS: Final = {"bench", "card", "hang", "timed", "virtual_card"}
+CARDS: Final = {"bench", "card", "timed", "virtual_card"}
 """Fixtures of the tests that are meant."""
 
 PROGRAM: Final = f"""

@@ -15,6 +15,7 @@ from appliance.simulator.scenario import Call, Connection, Freeze, Moment, Reply
 from appliance.simulator.service import Service
 from appliance.simulator.virtual_card import VirtualCard
 from appliance.turn.states import State
+from tests.support.programs import is_killed
 from tests.support.rig import ask_holding, box, in_state, in_time, words
 
 STOP_S = 2.0
@@ -79,17 +80,19 @@ async def test_a_tool_runs(card: VirtualCard, tmp_path: Path) -> None:
     }
     async with stopped_in_time(CALLS_A_TOOL, card, tmp_path, **sleepy) as daemon:
         await ask_holding(daemon, card, words())
-        await in_time(_sleeps, 20)
-    await in_time(lambda: not _sleeps())
+        await in_time(lambda: bool(_sleepers()), 20)
+    assert all(map(is_killed, _sleepers()))
+    await in_time(lambda: not _sleepers())
 
 
-def _sleeps() -> bool:
-    """A child of this process runs the tool."""
+def _sleepers() -> list[int]:
+    """The processes that run the tool."""
+    found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with contextlib.suppress(OSError):
             if path.read_bytes() == b"/bin/sleep\x0030\x00":
-                return True
-    return False
+                found.append(int(path.parent.name))
+    return found
 
 
 @pytest.mark.parametrize(("http", "state"), [(503, LinkState.RETRYING), (402, LinkState.LATCHED)])
