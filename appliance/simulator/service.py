@@ -108,7 +108,7 @@ class Service:
 
     @property
     def url(self) -> str:
-        """Without the model. After the service has ended its port stays the same: nobody listens there."""
+        """Without the model. It stays the same after the service has ended; its port is then free for any program."""
         return f"{'wss' if self._tls else 'ws'}://{self.settings.host}:{self._port}{PATH}"
 
     @property

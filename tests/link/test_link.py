@@ -20,6 +20,7 @@ from appliance.simulator.scenario import Close, Connection, Fail, Freeze, HangUp
 from appliance.simulator.service import Service
 from appliance.simulator.settings import SimulatorSettings
 from tests.support.certificates import of_server
+from tests.support.held_port import held_port
 
 KEY = "swaram_test_0123456789"
 SETTINGS = events.SessionSettings("Be kind.", "mal-female")
@@ -323,11 +324,10 @@ async def test_without_a_key_nothing_is_dialled(service: Service) -> None:
 
 
 async def test_nobody_listens() -> None:
-    async with Service() as service:
-        url = service.url
-    async with running(Rig(settings(url))) as rig:
-        rig.link.want()
-        (lost, *_) = await rig.reports(SessionLost)
+    with held_port() as port:
+        async with running(Rig(settings(f"ws://127.0.0.1:{port}/v1/realtime"))) as rig:
+            rig.link.want()
+            (lost, *_) = await rig.reports(SessionLost)
         assert isinstance(lost, SessionLost) and "could not be reached" in lost.verdict.line
 
 

@@ -34,6 +34,7 @@ from appliance.simulator.service import Service
 from appliance.simulator.settings import PATH, SimulatorSettings
 from tests.simulator.client import KEY, SIMPLE, Client, call, dial, silence, speech
 from tests.support.certificates import of_server
+from tests.support.held_port import held_port
 
 
 def at(moment: Moment, *actions: Action) -> Scenario:
@@ -135,11 +136,12 @@ async def test_one_connection_too_many() -> None:
 
 
 async def test_nobody_listens_after_the_end() -> None:
-    async with Service() as service:
-        pass
-    with pytest.raises(ConnectionRefusedError):
-        async with dial(service):
+    with held_port() as port:
+        async with Service(SimulatorSettings(port=port)) as service:
             pass
+        with pytest.raises(ConnectionRefusedError):
+            async with dial(service):
+                pass
 
 
 # ---------------------------------------------------------------- the end of a connection

@@ -16,6 +16,8 @@ from collections import deque
 from dataclasses import dataclass
 from types import TracebackType
 
+from tests.support import held_port
+
 SEGMENT_BYTES = 1448
 """What Ethernet and Wi-Fi carry of TCP in one packet, with timestamps."""
 
@@ -49,7 +51,8 @@ class SlowNetwork:
         self._random = random.Random(seed)
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self.port = 0
+        self._holder = held_port.bound()
+        self.port: int = self._holder.getsockname()[1]
         """Where a box connects to."""
 
     async def __aenter__(self) -> SlowNetwork:
@@ -63,7 +66,6 @@ class SlowNetwork:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, HELD_BYTES)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("127.0.0.1", self.port))
-        self.port = listener.getsockname()[1]
         self._server = await asyncio.start_server(self._connected, sock=listener, limit=SEGMENT_BYTES)
 
     def refuse(self) -> None:
@@ -81,6 +83,7 @@ class SlowNetwork:
     ) -> None:
         assert self._server is not None
         self._server.close()
+        self._holder.close()
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -21,6 +21,7 @@ from appliance.simulator.sound_match import find
 from appliance.simulator.virtual_card import CardRecording, VirtualCard, save_wav
 from appliance.turn.announcements import Clip
 from appliance.turn.states import Outcome, State
+from tests.support.held_port import held_port
 from tests.support.rig import Samples, ask_holding, box, in_state, in_time, question, say, turn_over, words
 
 QUICK = {"link__backoff_first_s": 0.1, "link__backoff_cap_s": 1.0, "talk__stale_s": 1.0}
@@ -106,13 +107,13 @@ async def test_what_is_said_of_a_question_that_the_service_did_not_take(
 async def test_without_internet_it_says_what_to_look_at(card: VirtualCard, tmp_path: Path, language: str) -> None:
     wanted = clip(Clip.CHECK, language)
     settings = {**QUICK, "talk__mode": "hold", "panel__language": language}
-    async with Service() as service:
-        closed = service
-    async with box(closed, card, tmp_path, **settings) as daemon:
-        with card.record_speaker(hz=WIRE_HZ) as recording:
-            await ask_holding(daemon, card, words())
-            assert await turn_over(daemon) == Outcome.STALE.value
-            check_whole(wanted, await after(recording, wanted))
+    with held_port() as port:
+        nobody = Service(SimulatorSettings(port=port))
+        async with box(nobody, card, tmp_path, **settings) as daemon:
+            with card.record_speaker(hz=WIRE_HZ) as recording:
+                await ask_holding(daemon, card, words())
+                assert await turn_over(daemon) == Outcome.STALE.value
+                check_whole(wanted, await after(recording, wanted))
 
 
 async def test_a_failure_for_good_during_the_hold_changes_light_and_clip_at_once(
