@@ -26,7 +26,7 @@ from appliance.control.server import SOURCE as CONTROL_SOCKET
 from appliance.errors import ConfigurationError
 from appliance.journal import handler
 from appliance.journal.catalog import ATTRIBUTE, Kind, entry
-from appliance.link import resolver
+from appliance.link import event_loop
 from appliance.storage import atomic_file, boot_files
 from appliance.storage.history_writer import CauseCounter, Recorder
 from appliance.storage.last_good_config import LastGood, Loaded
@@ -282,6 +282,6 @@ def run(path: str | None, loaded: Loaded, last_good: LastGood, begin: Callable[[
         loop.add_signal_handler(signal.SIGHUP, daemon.reload)
         await daemon.run()
 
-    with asyncio.Runner(loop_factory=resolver.Loop) as runner:
+    with asyncio.Runner(loop_factory=event_loop.Loop) as runner:
         runner.run(main())
     return 0

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from appliance.link.event_loop import Loop
 from appliance.simulator.virtual_card import VirtualCard
 from tests.support.certificates import self_signed
 from tests.support.hang_guard import HangGuard
@@ -25,6 +26,11 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(HangGuard())
     if not hasattr(config, "workerinput"):
         share_of_session(UNIT_NICE)
+
+
+def pytest_asyncio_loop_factories() -> dict[str, type[Loop]]:
+    """The daemon's own loop is that of every test."""
+    return {"loop": Loop}
 
 
 WAITING = ("box", "whole_box", "soundhost", "simulator", "doctor", "audio")

@@ -23,7 +23,7 @@ from appliance.doctor.finding import Finding, _row, exit_code, lines_of
 from appliance.doctor.machine import MachineFacts
 from appliance.doctor.person import Person
 from appliance.errors import UsageError
-from appliance.link import resolver
+from appliance.link import event_loop
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
         # What the parts would log is in the findings, in the same words.
         logging.getLogger("appliance").setLevel(logging.CRITICAL)
     person = Person(asks=not args.no_ask and sys.stdin.isatty())
-    with asyncio.Runner(loop_factory=resolver.Loop) as runner:
+    with asyncio.Runner(loop_factory=event_loop.Loop) as runner:
         findings = runner.run(_examined(args, person))
     if args.json:
         rows = [_row(finding) for finding in findings]

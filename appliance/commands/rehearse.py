@@ -19,7 +19,7 @@ from appliance.config import loader
 from appliance.doctor import rehearsal, setup
 from appliance.doctor.finding import exit_code
 from appliance.errors import UsageError
-from appliance.link import resolver as names
+from appliance.link import event_loop as names
 from appliance.realtime.observed import audio_bytes
 from appliance.simulator import voices
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
+import warnings
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -346,3 +348,25 @@ async def test_stopping_closes_with_1000(service: Service) -> None:
         rig.link.want()
         await rig.reports(SessionOpened)
     await service.wait_for(lambda: service.connections[0].close_code == 1000)
+
+
+@pytest.mark.parametrize("secure", [False, True])
+async def test_stopping_at_any_moment_of_a_handshake_leaves_no_socket_open(secure: bool, certificate: Path) -> None:
+    tls = of_server(certificate) if secure else None
+    async with Service(tls=tls) as service:
+        chosen = replace(settings(service.url), ca_file=str(certificate) if secure else "")
+        opened, steps = False, 0
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always", ResourceWarning)
+            while not opened:
+                rig = Rig(chosen)
+                async with running(rig):
+                    rig.link.want()
+                    for _ in range(steps):
+                        await asyncio.sleep(0)
+                    opened = rig.state() is LinkState.OPEN
+                del rig
+                steps += 1
+            gc.collect()
+        assert not [str(warning.message) for warning in warned]
+        assert len(service.connections) > 1

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.link import resolver
+from appliance.link import event_loop
 
 STOP_S = 5.0
 """What the unit gives a box to end (TimeoutStopSec=)."""
@@ -86,7 +86,7 @@ def test_a_name_and_what_is_none() -> None:
         with pytest.raises(UnicodeError):
             await loop.getaddrinfo("api..example.org", 443)
 
-    with asyncio.Runner(loop_factory=resolver.Loop) as runner:
+    with asyncio.Runner(loop_factory=event_loop.Loop) as runner:
         runner.run(asked())
 
 
@@ -109,11 +109,11 @@ def test_an_answer_that_nobody_waits_for_is_dropped(monkeypatch: pytest.MonkeyPa
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.01):
                 await asyncio.get_running_loop().getaddrinfo("example.org", 443)
-        (asking,) = (thread for thread in threading.enumerate() if thread.name == resolver.RESOLVER)
+        (asking,) = (thread for thread in threading.enumerate() if thread.name == event_loop.RESOLVER)
         answer.set()
         await asyncio.to_thread(asking.join)
 
-    with asyncio.Runner(loop_factory=resolver.Loop) as runner:
+    with asyncio.Runner(loop_factory=event_loop.Loop) as runner:
         runner.run(asked())
 
 
@@ -122,11 +122,11 @@ def test_a_resolver_that_has_hung_for_good_does_not_fill_the_box_with_threads(mo
 
     async def asked() -> None:
         loop = asyncio.get_running_loop()
-        for _ in range(resolver.MOST_ASKED):
+        for _ in range(event_loop.MOST_ASKED):
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(0.01):
                     await loop.getaddrinfo("example.org", 443)
-        resolvers = [thread for thread in threading.enumerate() if thread.name == resolver.RESOLVER]
+        resolvers = [thread for thread in threading.enumerate() if thread.name == event_loop.RESOLVER]
         with pytest.raises(socket.gaierror):
             await loop.getaddrinfo("example.org", 443)
         answer.set()
@@ -134,5 +134,5 @@ def test_a_resolver_that_has_hung_for_good_does_not_fill_the_box_with_threads(mo
             await asyncio.to_thread(thread.join)
         assert await loop.getaddrinfo("example.org", 443) == []
 
-    with asyncio.Runner(loop_factory=resolver.Loop) as runner:
+    with asyncio.Runner(loop_factory=event_loop.Loop) as runner:
         runner.run(asked())
