@@ -238,9 +238,10 @@ def test_a_network_that_is_gone_is_a_fault_while_somebody_tries(always: bool) ->
 
     async def gone() -> None:
         down = Scenario(connections=(Connection(http=503),))
+        seldom = replace(TIMES, backoff_first_s=1.0, backoff_cap_s=4.0)
         async with Service(scenario=down) as service:
             chosen = replace(settings(service.url), always=always)
-            async with running(Rig(chosen)) as rig:
+            async with running(Rig(chosen, times=seldom)) as rig:
                 for fault in (None, 6):
                     rig.link.want()
                     await asyncio.sleep(15)

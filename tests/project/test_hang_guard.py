@@ -11,17 +11,19 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 
+PLUGINS = ("-p", "xdist", "-p", "pytest_timeout", "-p", "no:cacheprovider")
+
 CONFTEST = """
 from tests.support.hang_guard import HangGuard
 
 def pytest_configure(config):
-    config.pluginmanager.register(HangGuard(0.5))
+    config.pluginmanager.register(HangGuard(2.0))
 """
 
 SWALLOWED = """
 import pytest, threading
 
-@pytest.mark.timeout(0.1)
+@pytest.mark.timeout(1)
 def test_hangs():
     while True:
         try:
@@ -34,7 +36,7 @@ THREAD = """
 import asyncio, threading
 import pytest
 
-@pytest.mark.timeout(0.1)
+@pytest.mark.timeout(1)
 def test_hangs():
     asyncio.run(asyncio.to_thread(threading.Event().wait))
 """
@@ -47,7 +49,6 @@ def waits():
     yield
     threading.Event().wait()
 
-@pytest.mark.timeout(0.1)
 def test_hangs(waits):
     assert False
 """
@@ -59,15 +60,15 @@ def test_a_test_that_hangs_is_named_and_the_run_ends(tmp_path: Path, body: str) 
     (tmp_path / "test_hanging.py").write_text(body)
     (tmp_path / "test_other.py").write_text("def test_other():\n    pass\n")
     run = subprocess.run(
-        (sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-n1", "--rootdir", tmp_path, tmp_path),
+        (sys.executable, "-m", "pytest", *PLUGINS, "-n1", "--rootdir", tmp_path, tmp_path),
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         capture_output=True,
         text=True,
         check=False,
         timeout=40,
     )
-    assert "Timeout (0:00:00.5" in run.stderr, run.stdout
+    assert "Timeout (0:00:02" in run.stderr, run.stdout
     assert "test_hanging.py" in run.stderr
     assert " failed, 1 passed" in run.stdout
     assert "crashed while running 'test_hanging.py::test_hangs'" in run.stdout

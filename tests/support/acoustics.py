@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+from collections import OrderedDict
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -45,20 +48,58 @@ def _noise(random: np.random.Generator, seconds: float, db_per_octave: float) ->
     return np.fft.irfft(spectrum, count)
 
 
+Make = Callable[[np.random.Generator, float], Sound]
+"""A sound of so many seconds, as chance has it."""
+
+KEPT = 4
+"""Sounds of each kind that are kept."""
+
+KEPT_S = 100.0
+"""The longest of them; a minute is 12 MB."""
+
+
+def _kept(make: Make) -> Make:
+    """Makes the sound of a generator in one and the same state once: most tests hear one room at many levels."""
+    made: OrderedDict[tuple[str, float], tuple[Sound, Any]] = OrderedDict()
+
+    @functools.wraps(make)
+    def kept(random: np.random.Generator, seconds: float) -> Sound:
+        key = (repr(random.bit_generator.state), seconds)
+        if key in made:
+            made.move_to_end(key)
+            sound, random.bit_generator.state = made[key]
+            return sound
+        sound = make(random, seconds)
+        if seconds > KEPT_S:
+            return sound
+        sound.flags.writeable = False
+        made[key] = (sound, random.bit_generator.state)
+        if len(made) > KEPT:
+            made.popitem(last=False)
+        return sound
+
+    return kept
+
+
 def silence(random: np.random.Generator, seconds: float, dbfs: float = -78.0) -> Sound:
     """What a microphone makes of a quiet room."""
     return at_dbfs(random.normal(size=frames(seconds)), dbfs)
 
 
-def fan(random: np.random.Generator, seconds: float, dbfs: float = -45.0) -> Sound:
-    """A ceiling fan: rushing, a hum of its blades, a slow sway."""
+@_kept
+def _fan(random: np.random.Generator, seconds: float) -> Sound:
     at_s = _times(seconds)
     sound = at_dbfs(_noise(random, seconds, 3.6), 0.0) / 32768
     turned = 2 * np.pi * np.cumsum(87 * (1 + 0.002 * np.sin(0.6 * at_s))) / HZ
     for harmonic in range(1, 6):
         sound += 0.35 / harmonic * np.sin(harmonic * turned)
     sway_db = 1.0 * np.sin(1.45 * at_s) + 0.7 * np.sin(10.7 * at_s)
-    return at_dbfs(sound * 10 ** (sway_db / 20), dbfs)
+    return sound * 10 ** (sway_db / 20)
+
+
+def fan(random: np.random.Generator, seconds: float, dbfs: float = -45.0) -> Sound:
+    """A ceiling fan: rushing, a hum of its blades, a slow sway."""
+    return at_dbfs(_fan(random, seconds), dbfs)
 
 
 def switched_fan(random: np.random.Generator, seconds: float, dbfs: float = -40.0) -> Sound:
@@ -68,13 +109,18 @@ def switched_fan(random: np.random.Generator, seconds: float, dbfs: float = -40.
     return fan(random, seconds, dbfs) * running + silence(random, seconds)
 
 
-def rain(random: np.random.Generator, seconds: float, dbfs: float = -42.0) -> Sound:
-    """On a tin roof: hiss, and single drops."""
+@_kept
+def _rain(random: np.random.Generator, seconds: float) -> Sound:
     sound = _noise(random, seconds, 0.6)
     sound /= np.std(sound)
     for begin in random.integers(0, sound.size - 400, frames(seconds) // 1600):
         sound[begin : begin + 400] += random.uniform(2, 8) * np.exp(-np.arange(400) / 60) * random.normal(size=400)
-    return at_dbfs(sound, dbfs)
+    return sound
+
+
+def rain(random: np.random.Generator, seconds: float, dbfs: float = -42.0) -> Sound:
+    """On a tin roof: hiss, and single drops."""
+    return at_dbfs(_rain(random, seconds), dbfs)
 
 
 def crockery(random: np.random.Generator, seconds: float, peak_dbfs: float = -8.0) -> Sound:
@@ -98,15 +144,19 @@ def crockery(random: np.random.Generator, seconds: float, peak_dbfs: float = -8.
     return sound * gain + silence(random, seconds)
 
 
-def music(random: np.random.Generator, seconds: float, dbfs: float = -32.0) -> Sound:
-    """A band from a loudspeaker: chords, a bass, a tune with vibrato, drums."""
+@_kept
+def _music(random: np.random.Generator, seconds: float) -> Sound:
     beat_s = 0.5
     sound = np.zeros(frames(seconds + 4))
 
     def note(begin_s: float, hz: float, length_s: float, fall_s: float, loud: float, harmonics: int) -> None:
         at_s = _times(length_s)
         turned = 2 * np.pi * np.cumsum(hz * (1 + 0.004 * np.sin(34.6 * at_s))) / HZ
-        tone = sum(np.sin(number * turned) / number**1.4 for number in range(1, harmonics + 1))
+        turning = np.exp(1j * turned)
+        harmonic, tone = turning, turning.imag.copy()
+        for number in range(2, harmonics + 1):
+            harmonic = harmonic * turning
+            tone += harmonic.imag / number**1.4
         begin = frames(begin_s)
         sound[begin : begin + at_s.size] += loud * np.minimum(at_s / 0.01, 1) * np.exp(-at_s / fall_s) * tone
 
@@ -124,7 +174,12 @@ def music(random: np.random.Generator, seconds: float, dbfs: float = -32.0) -> S
         at_s = _times(0.15)
         drum = np.sin(2 * np.pi * 80 * at_s) if beat % 2 == 0 else random.normal(size=at_s.size)
         sound[frames(begin_s) : frames(begin_s) + at_s.size] += np.exp(-at_s / 0.05) * drum
-    return at_dbfs(sound[: frames(seconds)], dbfs)
+    return sound[: frames(seconds)]
+
+
+def music(random: np.random.Generator, seconds: float, dbfs: float = -32.0) -> Sound:
+    """A band from a loudspeaker: chords, a bass, a tune with vibrato, drums."""
+    return at_dbfs(_music(random, seconds), dbfs)
 
 
 NOISES: dict[str, Callable[[np.random.Generator, float], Sound]] = {
@@ -160,8 +215,8 @@ def white(random: np.random.Generator, seconds: float, dbfs: float = -45.0) -> S
     return at_dbfs(random.normal(size=frames(seconds)), dbfs)
 
 
-def babble(random: np.random.Generator, seconds: float, dbfs: float = -45.0) -> Sound:
-    """Eight people who talk at once, none of them to the box."""
+@_kept
+def _babble(random: np.random.Generator, seconds: float) -> Sound:
     talk = [spoken(recording.name, -26.0) for recording in voices.recordings().values()]
     sound = np.zeros(frames(seconds))
     for _ in range(8):
@@ -171,18 +226,28 @@ def babble(random: np.random.Generator, seconds: float, dbfs: float = -45.0) -> 
         said = np.concatenate([talk[index] for index in order])
         said = np.interp(np.arange(0, said.size - 1, faster), np.arange(said.size), said)
         sound += np.resize(np.roll(said, int(random.integers(said.size))), sound.size)
-    return at_dbfs(sound, dbfs)
+    return sound
 
 
-def traffic(random: np.random.Generator, seconds: float, dbfs: float = -45.0) -> Sound:
-    """A street: a rumble, and cars that pass."""
+def babble(random: np.random.Generator, seconds: float, dbfs: float = -45.0) -> Sound:
+    """Eight people who talk at once, none of them to the box."""
+    return at_dbfs(_babble(random, seconds), dbfs)
+
+
+@_kept
+def _traffic(random: np.random.Generator, seconds: float) -> Sound:
     at_s = _times(seconds)
     sound = _noise(random, seconds, 6.0)
     sound /= np.std(sound)
     passing = np.ones(at_s.size)
     for begin_s in np.cumsum(random.exponential(6.0, int(seconds / 3) + 1)):
         passing += random.uniform(0.5, 2.0) * np.exp(-(((at_s - begin_s) / random.uniform(0.8, 2.0)) ** 2))
-    return at_dbfs(sound * passing, dbfs)
+    return sound * passing
+
+
+def traffic(random: np.random.Generator, seconds: float, dbfs: float = -45.0) -> Sound:
+    """A street: a rumble, and cars that pass."""
+    return at_dbfs(_traffic(random, seconds), dbfs)
 
 
 BACKGROUNDS: dict[str, Callable[[np.random.Generator, float], Sound]] = {
