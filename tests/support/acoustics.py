@@ -94,7 +94,7 @@ def _fan(random: np.random.Generator, seconds: float) -> Sound:
     for harmonic in range(1, 6):
         sound += 0.35 / harmonic * np.sin(harmonic * turned)
     sway_db = 1.0 * np.sin(1.45 * at_s) + 0.7 * np.sin(10.7 * at_s)
-    return sound * 10 ** (sway_db / 20)
+    return np.asarray(sound * 10 ** (sway_db / 20))
 
 
 def fan(random: np.random.Generator, seconds: float, dbfs: float = -45.0) -> Sound:
