@@ -23,7 +23,7 @@ class Owner(Protocol):
     def changes(self) -> None:
         """The device is closed, since a better one is there: nothing is wrong, and ``opened`` or ``lost`` follows."""
 
-    def received(self, message: messages.Block | messages.Played) -> None:
+    def received(self, message: messages.FromDevice) -> None:
         """What the running device says."""
 
     def fetched(self) -> None:
@@ -48,6 +48,8 @@ class AnyHost(Protocol):
     def instead_of(self) -> Card | None: ...
 
     def send(self, message: messages.Samples | messages.Flush) -> None: ...
+
+    def catch_up(self) -> None: ...
 
     def pause(self) -> None: ...
 

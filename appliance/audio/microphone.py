@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import Literal, NoReturn
+from typing import TYPE_CHECKING, Literal, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,9 @@ from .resample import Resampler, to_mono
 from .ring import Ring
 from .sound_host import SoundHost
 from .speech_level import speech_dbfs
+
+if TYPE_CHECKING:
+    from .echo import EchoCanceller
 
 LOOK_FRAMES = frames_from_ms(200)
 """Of the newest sound, for whoever asks how loud somebody speaks; an idle ring keeps half of it or more."""
@@ -83,6 +86,9 @@ def _request(settings: MicrophoneSettings, idle_kept_s: float) -> messages.Open:
     )
 
 
+Samples = npt.NDArray[np.int16]
+
+
 def _nobody() -> None:
     """``on_audio`` where nobody listens."""
 
@@ -92,7 +98,8 @@ class Microphone:
 
     ``environment``, ``preference``: as in ``SoundHost``. ``idle_pace_ms``: as in ``wire.Pace``, while nobody attends;
     ``talk_pace_ms``: the same while somebody does. ``idle_kept_s``: so much is kept in the sound host while the pace is
-    HOLD, and nothing gets into the ring. ``on_audio`` is called whenever the ring has grown.
+    HOLD, and nothing gets into the ring. ``on_audio`` is called whenever the ring has grown. ``echo``: what is heard
+    goes through it first; None: it stays as it is.
     """
 
     def __init__(
@@ -107,14 +114,14 @@ class Microphone:
         talk_pace_ms: int = messages.AT_ONCE,
         idle_kept_s: float = 0.0,
         on_audio: Callable[[], None] = _nobody,
+        echo: EchoCanceller | None = None,
     ) -> None:
         channel = settings.channel
         self._channel: int | Literal["mix"] = "mix" if isinstance(channel, str) else channel
         self._ring = ring
         self._on_event = on_event
         self._host = host("capture", _request(settings, idle_kept_s), self, environment, preference)
-        self._idle_pace_ms = idle_pace_ms
-        self._talk_pace_ms = talk_pace_ms
+        self._idle_pace_ms, self._talk_pace_ms = idle_pace_ms, talk_pace_ms
         self._attentive = True
         self._awaits_end = False
         self._looked: asyncio.TimerHandle | None = None
@@ -124,7 +131,7 @@ class Microphone:
         """PCM of blocks that follow each other without a gap and are not yet in the ring."""
         self._fetched_s = 0.0
         """When the first of them was heard."""
-        self._newest: npt.NDArray[np.int16] = np.zeros(0, dtype=np.int16)
+        self._newest: Samples = np.zeros(0, dtype=np.int16)
         self._next_frame = 0
         """Index that the next block of this device has if nothing is lost."""
         self._next_s: float | None = None
@@ -134,6 +141,7 @@ class Microphone:
         self.is_closed = False
         """``close`` was called, and ``open`` was not since."""
         self.on_audio = on_audio
+        self._echo = echo
 
     @property
     def process_id(self) -> int | None:
@@ -203,7 +211,7 @@ class Microphone:
         """Mute: the capture stream is closed and its process ended, not only ignored. Harmless when repeated."""
         if self.is_closed:
             return
-        self.fetched()
+        self._write()
         self.is_closed = True
         self.device, self._fetched, self._next_s = None, [], None
         self._host.pause()
@@ -236,27 +244,27 @@ class Microphone:
 
     def lost(self, reason: str) -> None:
         """There is none now."""
-        self.fetched()
+        self._write()
         # Who was told that there is none knows that nothing was heard; a hole would end the first turn that follows.
         self.device = self._next_s = None
         self._on_event(MicrophoneGone(reason))
 
     def changes(self) -> None:
         """It is closed, to be opened on a better card."""
-        self.fetched()
+        self._write()
         self.device = self._next_s = None
 
-    def received(self, message: messages.Block | messages.Played) -> None:
+    def received(self, message: messages.FromDevice) -> None:
         """One block."""
         if self.device is None or not isinstance(message, messages.Block):
             return
         hz = self.device.hz
         lost_s = (message.first_frame - self._next_frame) / hz
         if message.first_frame != self._next_frame:
-            self.fetched()
+            self._write()
         elif self._next_s is not None and message.first_s - self._next_s >= SMALLEST_HOLE_S:
             # What lies between was held back for nobody: no loss, but what the filter remembers is of another time.
-            self.fetched()
+            self._write()
             self._resampler.reset()
         if not self._fetched:
             self._fetched_s = message.first_s
@@ -265,17 +273,29 @@ class Microphone:
         self._next_frame = message.first_frame + frames
         self._next_s = message.first_s + frames / hz
         if lost_s >= SMALLEST_HOLE_S:
-            self.fetched()
+            self._write()
             self._on_event(MicrophoneHole(lost_s))
 
     def fetched(self) -> None:
         """Write what was fetched to the ring, at once: ten blocks together take half of what each alone would."""
+        if self._echo is not None:
+            # What came from the speaker's host meanwhile sounded before this, and may not have been looked at yet.
+            self._echo.catch_up()
+        self._write()
+
+    def _write(self) -> None:
         if self.device is None or not self._fetched:
             return
-        samples: npt.NDArray[np.int16] = np.frombuffer(b"".join(self._fetched), dtype=np.int16)
+        samples: Samples = np.frombuffer(b"".join(self._fetched), dtype=np.int16)
         self._fetched = []
         channels = self.device.channels
         mono = to_mono(samples, channels, 1 if channels == 1 else self._channel)
-        self._newest = self._resampler.process(mono)
-        self._ring.write(self._newest, self._fetched_s - self._resampler.delay_s)
+        self._hear(self._resampler.process(mono), self._fetched_s - self._resampler.delay_s)
+
+    def _hear(self, samples: Samples, first_s: float) -> None:
+        """``samples`` at WIRE_HZ, heard from ``first_s`` on."""
+        if self._echo is not None:
+            samples, first_s = self._echo.process(samples, first_s)
+        self._newest = samples
+        self._ring.write(samples, first_s)
         self.on_audio()

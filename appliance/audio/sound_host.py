@@ -285,6 +285,11 @@ class SoundHost:
         if reason is not None:
             self._end_with(reason)
 
+    def catch_up(self) -> None:
+        """Take in what the host has said by now, before the loop would."""
+        if self._child is not None and self._over is not None:
+            self._fetch(self._child, self._over)
+
     def _tell_pace(self, child: Child) -> None:
         """Tell the host, and give it the time that a device takes to start."""
         child.send(messages.pack(messages.Pace(self._pace)))
@@ -317,7 +322,7 @@ class SoundHost:
     def _take(self, message: messages.FromHost) -> None:
         if not self._wanted.is_set():
             return
-        if isinstance(message, messages.Block | messages.Played | messages.Resting):
+        if isinstance(message, messages.Block | messages.Played | messages.Written | messages.Resting):
             self._life.limit_s = REST_STALL_S if self._pace == messages.HOLD else STALL_S
             if not isinstance(message, messages.Resting):
                 self._owner.received(message)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 
@@ -24,6 +24,9 @@ from .format import WIRE_HZ, frames_from_ms
 from .player import Player
 from .resample import Resampler
 from .sound_host import SoundHost
+
+if TYPE_CHECKING:
+    from .echo import EchoCanceller
 
 LEAST_MS = 5
 """Less room than this in the host's queue waits for the next report: a message for each sample would cost more than it
@@ -96,10 +99,16 @@ class Underrun(Value):
 SpeakerEvent = SpeakerOpened | SpeakerLost | FirstSampleOut | LastSampleOut | Underrun | player_events.ReplyTruncated
 
 
+def _request(settings: SpeakerSettings, tells_sound: bool) -> messages.Open:
+    rest_ms = 0 if settings.keep_open else round(1000 * REST_AFTER_S)
+    shape = (settings.device, settings.rate_hz, 0, settings.period_ms, settings.mixer_percent)
+    return messages.Open(*shape, idle_ms=rest_ms, tells_sound=tells_sound)
+
+
 class Speaker:
     """Plays what ``player`` gives. It owns the player's side marked "emptying", and watches it.
 
-    ``environment``, ``preference``: as in ``SoundHost``.
+    ``environment``, ``preference``: as in ``SoundHost``. ``echo``: is told what sounds; None: nobody wants to know.
     """
 
     def __init__(
@@ -110,14 +119,15 @@ class Speaker:
         environment: Mapping[str, str] | None = None,
         preference: Preference | None = None,
         host: MakesHost = SoundHost,
+        echo: EchoCanceller | None = None,
     ) -> None:
         self._queue_ms = settings.queue_ms
         self._player = player
         self._on_event = on_event
-        rest_ms = 0 if settings.keep_open else round(1000 * REST_AFTER_S)
-        shape = (settings.device, settings.rate_hz, 0, settings.period_ms, settings.mixer_percent)
-        request = messages.Open(*shape, idle_ms=rest_ms)
-        self._host = host("playback", request, self, environment, preference)
+        self._echo = echo
+        self._host = host("playback", _request(settings, echo is not None), self, environment, preference)
+        if echo is not None:
+            echo.follow(self._host.catch_up)
         self._resampler = Resampler(WIRE_HZ, WIRE_HZ)
         self._tail = False
         """The resampler holds the end of what it was given."""
@@ -213,6 +223,8 @@ class Speaker:
     def opened(self, opened: messages.Opened) -> None:
         """A device runs from now on."""
         self.device = opened
+        if self._echo is not None:
+            self._echo.opened(opened.hz, opened.buffer_s)
         self._resampler = Resampler(WIRE_HZ, opened.hz)
         self._host_underruns = 0
         self._epoch = 0
@@ -236,8 +248,12 @@ class Speaker:
         self._queue_end_s = min(self._queue_end_s, time.monotonic())
         self.device = None
 
-    def received(self, message: messages.Block | messages.Played) -> None:
-        """How far the host is."""
+    def received(self, message: messages.FromDevice) -> None:
+        """How far the host is, or what it has played."""
+        if isinstance(message, messages.Written):
+            if self._echo is not None and self.device is not None:
+                self._echo.reference.written(*message)
+            return
         if self.device is None or not isinstance(message, messages.Played):
             return
         if message.underruns != self._host_underruns:

@@ -32,7 +32,7 @@ from appliance.box.hands_free import GATHER_S, HandsFree
 from appliance.box.identification import Identification
 from appliance.box.meter import Meter
 from appliance.box.metrics import Metrics
-from appliance.box.own_sound import OwnSound
+from appliance.box.own_sound import OwnSound, echo_canceller
 from appliance.box.part_settings import (
     RING_SLACK_MS,
     link_settings,
@@ -135,6 +135,8 @@ class Box:
         self.player = Player(speaker.prebuffer_ms, speaker.reply_buffer_s, volume)
         self.volume = Volume(self.player, file, speaker)
         self._card_file = CardFile(KINDS)
+        self.echo = echo_canceller(talk.full_duplex)
+        """None where the box does not take its own sound out of what it hears."""
         self.microphone = Microphone(
             microphone,
             self.ring,
@@ -146,9 +148,10 @@ class Box:
             talk_pace_ms=talk.append_ms,
             idle_kept_s=times.idle_s,
             on_audio=self._heard_block,
+            echo=self.echo,
         )
         waits = self._preference("playback", speaker.fallback_s)
-        self.speaker = Speaker(speaker, self.player, self._on_speaker, preference=waits, host=host)
+        self.speaker = Speaker(speaker, self.player, self._on_speaker, preference=waits, host=host, echo=self.echo)
         self.clips = Clips(panel.language, panel.clips_dir)
         ticking = tick() if panel.waiting_tick else None
         self.sounds = Cues(self.player, self.speaker, self.clips, tones(panel.earcons), ticking)
@@ -195,7 +198,7 @@ class Box:
             self.ledger,
             self.sounds,
             Captions(self._publish),
-            OwnSound(self.speaker, times.echo_tail_s, cancelled=self.config.talk.full_duplex == "card"),
+            OwnSound(self.speaker, times.echo_tail_s, by_card=self.config.talk.full_duplex == "card", echo=self.echo),
         )
 
     def _make_panel(self, parts: Parts, setup_problems: tuple[str, ...]) -> None:

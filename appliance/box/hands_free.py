@@ -135,8 +135,10 @@ class HandsFree:
         if not opens:
             return
         if began is not None:
-            self._faint.opened()
-            self._speech(ring.time_at(max(self._next - began, ring.start)))
+            at_s = ring.time_at(max(self._next - began, ring.start))
+            if self._parts.own_sound.is_a_voice(at_s):
+                self._faint.opened()
+                self._speech(at_s)
         elif self._gate.faint_dbfs is not None and self._faint.noticed(self._gate.faint_dbfs, _now_s()):
             line = faint_speech.LINE.format(dbfs=self._gate.faint_dbfs)
             log.warning("%s", line, extra=entry(Kind.MICROPHONE_LEVEL))

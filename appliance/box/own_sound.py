@@ -1,17 +1,22 @@
 """Whether what the box plays comes back through its own microphone, and until when. On the event loop.
 
 Half duplex, the rule, it does: while something sounds, and for the room's echo of it, nothing that the microphone hears
-is a person's. Full duplex it does not: the card takes it out, as speakerphones do, and a person may talk over an
-answer. A card that is only said to do so would have the box answer itself for ever; so that is looked for.
+is a person's. Full duplex it does not: the card takes it out, as speakerphones do, or the box itself
+(``audio/echo.py``), and a person may talk over an answer. Whatever is only said to do so would have the box answer
+itself for ever; so that is looked for.
 """
 
 from __future__ import annotations
 
 import logging
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from appliance.audio.speaker import Speaker
+from appliance.errors import UnavailableError
 from appliance.journal.catalog import Kind, entry
+
+if TYPE_CHECKING:
+    from appliance.audio.echo import EchoCanceller
 
 log = logging.getLogger(__name__)
 
@@ -24,19 +29,49 @@ EARLY_IN_A_ROW: Final = 3
 
 LINE: Final = (
     f"the box seems to hear itself: {EARLY_IN_A_ROW} answers in a row were talked over within {EARLY_S:.0f} s; from now"
-    ' on it does not listen while it speaks. Is this a speakerphone? If not, set talk.full_duplex = "off"'
+    " on it does not listen while it speaks. {advice}"
 )
+
+BY_CARD: Final = 'Is this a speakerphone? If not, set talk.full_duplex = "off"'
+BY_SOFTWARE: Final = 'Turn the speaker down or move it away from the microphone, or set talk.full_duplex = "off"'
+
+
+def echo_canceller(full_duplex: str) -> EchoCanceller | None:
+    """What ``talk.full_duplex`` asks for; None where the box takes nothing out itself, or cannot, which a line says."""
+    if full_duplex != "software":
+        return None
+    # Not at the top: whoever does not want it does not load it.
+    from appliance.audio.echo import EchoCanceller, webrtc
+
+    try:
+        return EchoCanceller(webrtc())
+    except UnavailableError as error:
+        line = f"talk.full_duplex: {error}: the box does not listen while it speaks"
+        log.warning("%s", line, extra=entry(Kind.CONFIGURATION_DOUBTFUL))
+        return None
 
 
 class OwnSound:
-    """One box's. ``echo_tail_s``: how long the room goes on after the speaker. ``cancelled``: the card takes it out."""
+    """One box's. ``echo_tail_s``: how long the room goes on after the speaker. ``by_card``: the card takes our sound
+    out; ``echo``: that does, once it has settled. Neither: half duplex."""
 
-    def __init__(self, speaker: Speaker, echo_tail_s: float, *, cancelled: bool) -> None:
+    def __init__(self, speaker: Speaker, echo_tail_s: float, *, by_card: bool, echo: EchoCanceller | None) -> None:
         self._speaker = speaker
         self._echo_tail_s = echo_tail_s
+        self._by_card = by_card
+        self._echo = echo
         self._early = 0
-        self.cancelled = cancelled
+        self._believed = True
+        """The box does not seem to hear itself."""
+
+    @property
+    def cancelled(self) -> bool:
         """Full duplex: whoever talks over an answer is heard. Ends when the box seems to hear itself."""
+        return self._believed and (self._by_card or (self._echo is not None and self._echo.settled))
+
+    def is_a_voice(self, since_s: float) -> bool:
+        """What was heard since then is no rest of an echo."""
+        return self._echo is None or self._echo.passed_since(since_s)
 
     @property
     def heard_until_s(self) -> float:
@@ -49,8 +84,9 @@ class OwnSound:
         self._early = self._early + 1 if sounded_s < EARLY_S else 0
         if self._early < EARLY_IN_A_ROW:
             return True
-        self.cancelled = False
-        log.warning("%s", LINE, extra=entry(Kind.HEARS_ITSELF))
+        self._believed = False
+        line = LINE.format(advice=BY_CARD if self._by_card else BY_SOFTWARE)
+        log.warning("%s", line, extra=entry(Kind.HEARS_ITSELF))
         return False
 
     def is_a_person(self) -> None:

@@ -46,6 +46,9 @@ class _Cardless:
     def resume(self) -> None:
         """The same."""
 
+    def catch_up(self) -> None:
+        """All is said when it happens."""
+
     async def run(self) -> NoReturn:
         """Until cancelled."""
         self._owner.opened(messages.Opened(NAME, "", "", WIRE_HZ, 1, PERIOD_FRAMES, PERIOD_S))

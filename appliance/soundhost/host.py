@@ -39,6 +39,7 @@ from .card_owners import in_use
 from .devices import Choice, Device, Direction, KernelFolders, card_of
 from .hand_over import HandOver
 from .output_queue import OutputQueue, stereo
+from .written_sound import WrittenSound
 
 KEPT_S = 4.0
 """Of the microphone, while the daemon does not read; then the oldest go. Decision 20 asks for 2 s at least."""
@@ -211,7 +212,7 @@ class Host:
                 if self._direction == "capture":
                     self._capture(stream, opened, to_int16, request.idle_ms)
                 else:
-                    self._play(stream, opened, request.idle_ms / 1000)
+                    self._play(stream, opened, request.idle_ms / 1000, request.tells_sound)
             except OSError as error:
                 self._say(messages.Failed(f'"{opened.name}" failed: {opening.reason(error)}'))
                 self._outbox.drain(1.0)
@@ -283,15 +284,17 @@ class Host:
                 self._say(messages.Resting())
                 said_s = returned_s
 
-    def _play(self, stream: Any, opened: messages.Opened, rest_after_s: float) -> NoReturn:
+    def _play(self, stream: Any, opened: messages.Opened, rest_after_s: float, tells_sound: bool) -> NoReturn:
         """Write for ever, silence when there is nothing else. Raises OSError when the device fails.
 
-        Stopped when nobody attends and nothing has sounded for ``rest_after_s``; 0: never.
+        Stopped when nobody attends and nothing has sounded for ``rest_after_s``; 0: never. ``tells_sound``: says what
+        is played.
         """
         period, hz = opened.period_frames, opened.hz
         self._output = output = OutputQueue(hz, max(int(BOUND_S * hz), 4 * period))
         self._say(opened)
         dry = BreakCounter(hz, period)
+        written = WrittenSound(hz, period) if tells_sound else None
         reported: tuple[int, int, int] = (0, 0, 0)
         reported_s = 0.0
         was_silent = True
@@ -307,12 +310,17 @@ class Host:
                 breaks += dry.count
                 self._rest(stream, opened)
                 dry, sounded_s = BreakCounter(hz, period), time.monotonic()
+                if written is not None:
+                    written.rested()
                 continue
             stream.write(_interleaved(samples, period, opened.channels), period)
             now_s = time.monotonic()
             # Asked only where it counts: an idle speaker would ask a hundred times a second for nothing.
-            room_frames = stream.get_write_available() if samples is not None or dry.undecided else 0
+            asked = samples is not None or dry.undecided or written is not None
+            room_frames = stream.get_write_available() if asked else 0
             dry.wrote(began_s, now_s, room_frames, samples is not None)
+            for piece in () if written is None else written.wrote(began_s, now_s, room_frames, samples):
+                self._say(piece)
             position = output.position
             started = was_silent and samples is not None
             playing_s = AMPLE_REPORT_S if position[2] > AMPLE_S * hz else REPORT_S

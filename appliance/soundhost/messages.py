@@ -4,6 +4,7 @@
 
     daemon ─► host   o open {json}   l list   a pace <ms>  p samples <epoch> pcm   f flush <epoch>
     host ─► daemon   O opened {json}   D devices {json}   X failed {json}   T trying
+                     S written <time, index> pcm
                      W waiting       R resting
                      B block <time, index> pcm             P played <epoch, written, queued, underruns, time>
 
@@ -55,6 +56,8 @@ class Open(NamedTuple):
     idle_ms: int = 0
     """While the pace is not AT_ONCE: so much of a microphone's newest sound is held for HOLD, and a speaker that was
     silent for so long is stopped; 0: never."""
+    tells_sound: bool = False
+    """A speaker says what it plays: Written."""
 
 
 class Opened(NamedTuple):
@@ -111,6 +114,16 @@ class Block(NamedTuple):
     pcm: bytes
 
 
+class Written(NamedTuple):
+    """Host → daemon: what a speaker was given that was no silence, mono int16, faded ends included."""
+
+    first_s: float
+    """When its first frame was given to the device, always as long before it is heard."""
+    first_frame: int
+    """Frames before it since the device was opened, silence and rest included."""
+    pcm: bytes
+
+
 class Pace(NamedTuple):
     """Daemon → host: how soon the device is wanted from now on. A host begins with AT_ONCE."""
 
@@ -146,7 +159,9 @@ class Played(NamedTuple):
 
 
 ToHost = Open | Pace | Samples | Flush | None
-FromHost = Opened | Failed | Trying | Waiting | Resting | Listing | Block | Played
+FromDevice = Block | Played | Written
+"""What a device says that runs."""
+FromHost = Opened | Failed | Trying | Waiting | Resting | Listing | FromDevice
 
 BLOCK = struct.Struct("=cdQ")
 PLAYED = struct.Struct("=cIQIId")
@@ -163,6 +178,8 @@ def pack(message: Open | Pace | Samples | Flush | FromHost) -> bytes:
     match message:
         case Block():
             return BLOCK.pack(b"B", *message[:2]) + message.pcm
+        case Written():
+            return BLOCK.pack(b"S", *message[:2]) + message.pcm
         case Played():
             return PLAYED.pack(b"P", *message)
         case Samples():
@@ -197,6 +214,9 @@ def unpack_from_host(datagram: bytes) -> FromHost:
         case b"B":
             _, first_s, first_frame = BLOCK.unpack_from(datagram)
             return Block(first_s, first_frame, datagram[BLOCK.size :])
+        case b"S":
+            _, first_s, first_frame = BLOCK.unpack_from(datagram)
+            return Written(first_s, first_frame, datagram[BLOCK.size :])
         case b"P":
             return Played(*PLAYED.unpack(datagram)[1:])
         case b"O":

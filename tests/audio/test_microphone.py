@@ -356,7 +356,7 @@ class Nobody:
     def changes(self) -> None:
         raise AssertionError
 
-    def received(self, message: messages.Block | messages.Played) -> None:
+    def received(self, message: messages.FromDevice) -> None:
         raise AssertionError(message)
 
     def fetched(self) -> None:

@@ -47,7 +47,7 @@ class Listened(Speaker):
         self.reports: list[messages.Played] = []
         super().__init__(*arguments)
 
-    def received(self, message: messages.Block | messages.Played) -> None:
+    def received(self, message: messages.FromDevice) -> None:
         assert isinstance(message, messages.Played)
         self.reports.append(message)
         super().received(message)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable
 from itertools import groupby
+from typing import Any
 
 import numpy as np
 import pytest
 
 from appliance.simulator import voices
+from appliance.simulator.acoustic_path import Path
 from appliance.simulator.scenario import Close, Connection, Moment, Reply, Scenario, Step, Turn, conversation
 from appliance.simulator.service import Service
 from appliance.simulator.settings import SimulatorSettings
@@ -213,7 +216,7 @@ def test_a_radio_is_answered_for_a_while_and_less_and_less(
 
     async def story() -> None:
         times = {"open_conversation_s": 40.0, "open_rest_s": 60.0, "open_rest_max_s": 240.0}
-        settings = {f"talk__{name}": value for name, value in times.items()}
+        settings: dict[str, Any] = {f"talk__{name}": value for name, value in times.items()}
         async with Service(ears(), SHORT) as service, paper_room(service, monkeypatch, **settings) as room:
             await room.hears(quiet(4))
             assert await room.hears(radio(150), lambda: room.light == "resting")
@@ -278,7 +281,7 @@ def test_a_latched_fault_is_said_to_who_speaks_and_tried_by_the_probe_alone(
 
     async def story() -> None:
         scenario = Scenario(connections=(trouble,))
-        settings = {"link__credit_probe_s": 300.0}
+        settings: dict[str, Any] = {"link__credit_probe_s": 300.0}
         async with Service(ears(), scenario) as service, paper_room(service, monkeypatch, **settings) as room:
             earcons = count_earcons(room)
             await room.hears(question())
@@ -327,7 +330,7 @@ def test_a_room_that_talks_through_an_outage_hears_the_words_once_a_minute(monke
     async def story() -> None:
         scenario = Scenario(connections=(refusing(1013),))
         times = {"talk__stale_s": 3.0, "talk__max_hold_s": 5.0, "talk__max_hold_warning_s": 1.0}
-        settings = {**times, "panel__waiting_tick": False}
+        settings: dict[str, Any] = {**times, "panel__waiting_tick": False}
         async with Service(ears(), scenario) as service, paper_room(service, monkeypatch, **settings) as room:
             sounds = count_earcons(room)
             while len(room.turns) < 3:
@@ -470,6 +473,96 @@ def test_a_press_says_that_there_is_a_person(monkeypatch: pytest.MonkeyPatch, ca
                     await room.hears(quiet(0.5))
             assert [turn["outcome"] for turn in room.turns].count(Outcome.TALKED_OVER.value) >= 3
             assert "hear itself" not in caplog.text
+
+    with caplog.at_level(logging.WARNING):
+        on_paper(story(), 0.0)
+
+
+# ------------------------------------------------------------ the same, where the box takes its own sound out itself
+
+SPEAKER = Path(0.0, delay_s=0.05, rt60_s=0.4, saturation=0.5)
+"""Its answers are as loud at the microphone as they leave."""
+
+
+async def hears_an_answer(room: PaperRoom) -> None:
+    """The canceller is not relied upon before it has heard three seconds."""
+    count = len(room.turns)
+    await room.hears(question())
+    assert await room.hears(quiet(40), lambda: len(room.turns) > count)
+    assert room.daemon.echo is not None and room.daemon.echo.settled
+    await room.hears(quiet(1))
+
+
+@pytest.mark.parametrize("after_s", [1.0, 3.0, 6.0])
+def test_software_who_talks_over_an_answer_is_heard(monkeypatch: pytest.MonkeyPatch, after_s: float) -> None:
+    async def story() -> None:
+        service = Service(ears(), of_speech(Turn(replies=(LONG,)), Turn(replies=(Reply(tone_ms=600),))))
+        async with service, paper_room(service, monkeypatch, path=SPEAKER, talk__full_duplex="software") as room:
+            await hears_an_answer(room)
+            await room.hears(question())
+            assert await room.hears(quiet(8), lambda: room.speaker.busy)
+            await room.hears(quiet(after_s))
+            assert room.state() is State.SPEAKING
+            began_s = room.now_s
+            asked = np.concatenate((acoustics.spoken("ask-who", -17.0), quiet(8)))
+            assert await room.hears(asked[: acoustics.frames(1.5)], lambda: not room.speaker.busy)
+            assert room.now_s - began_s < 1.2
+            at = acoustics.frames(room.now_s - began_s)
+            assert await room.hears(asked[at:], lambda: len(room.turns) == 3)
+            outcomes = [turn["outcome"] for turn in room.turns]
+            assert outcomes == ["answered", Outcome.TALKED_OVER.value, Outcome.ANSWERED.value]
+            assert not service.violations and service.replies[1].cancelled_by == "client"
+
+    on_paper(story(), 0.0)
+
+
+@pytest.mark.parametrize(
+    "path", [SPEAKER, Path(6.0, rt60_s=0.5, saturation=0.3), Path(0.0, rt60_s=0.75, delay_s=0.1)], ids=str
+)
+def test_software_the_box_never_answers_itself(monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
+    """A minute of answers in each room; the benchmark has more (``tests/bench/talk_over.py``)."""
+
+    async def story() -> None:
+        service = Service(ears(), of_speech(*(Turn(replies=(LONG,)) for _ in range(4))))
+        async with service, paper_room(service, monkeypatch, path=path, talk__full_duplex="software") as room:
+            for number in range(5):
+                await room.hears(question())
+                assert await room.hears(quiet(40), lambda n=number: len(room.turns) > n)  # type: ignore[misc]
+                await room.hears(quiet(2))
+            assert [turn["outcome"] for turn in room.turns] == [Outcome.ANSWERED.value] * 5
+            assert len(service.turns) == 5, "no turn that nobody asked"
+
+    on_paper(story(), 0.0)
+
+
+def test_software_before_it_has_settled_it_is_half_duplex(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story() -> None:
+        async with (
+            Service(ears(), of_speech()) as service,
+            paper_room(service, monkeypatch, path=SPEAKER, talk__full_duplex="software") as room,
+        ):
+            await room.hears(question())
+            assert await room.hears(quiet(8), lambda: room.speaker.busy)
+            await room.hears(acoustics.spoken("ask-who", -17.0)[: acoustics.frames(1.2)])
+            assert await room.hears(quiet(40), lambda: len(room.turns) == 1)
+            assert room.turns[0]["outcome"] == Outcome.ANSWERED.value
+
+    on_paper(story(), 0.0)
+
+
+def test_software_without_the_canceller_is_half_duplex_and_says_so(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def story() -> None:
+        monkeypatch.setitem(sys.modules, "pywebrtc_audio", None)
+        service = Service(ears(), of_speech())
+        async with service, paper_room(service, monkeypatch, echo_db=-12, talk__full_duplex="software") as room:
+            assert room.daemon.echo is None
+            (line,) = [record.getMessage() for record in caplog.records if "full_duplex" in record.getMessage()]
+            assert "pywebrtc-audio" in line and "does not listen while it speaks" in line
+            await room.hears(question())
+            assert await room.hears(quiet(40), lambda: len(room.turns) == 1)
+            assert room.turns[0]["outcome"] == Outcome.ANSWERED.value
 
     with caplog.at_level(logging.WARNING):
         on_paper(story(), 0.0)

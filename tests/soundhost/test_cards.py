@@ -74,7 +74,7 @@ class Part:
     def changes(self) -> None:
         self.name = ""
 
-    def received(self, message: messages.Block | messages.Played) -> None:
+    def received(self, message: messages.FromDevice) -> None:
         pass
 
     def fetched(self) -> None:

@@ -28,6 +28,7 @@ FROM_HOST = [
     messages.Resting(),
     messages.Block(12345.678901234, 1 << 40, bytes(range(256)) * 20),
     messages.Played(3, 1 << 40, 2880, 1, 12345.678901234),
+    messages.Written(12345.678901234, 1 << 40, b"\x01\x02" * 960),
 ]
 
 

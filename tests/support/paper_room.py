@@ -17,6 +17,7 @@ from appliance.audio import speaker as speaker_module
 from appliance.audio.microphone import MicrophoneOpened
 from appliance.box.box import Box
 from appliance.config import loader
+from appliance.simulator.acoustic_path import AcousticPath, Path
 from appliance.simulator.replay import Replay
 from appliance.simulator.service import Service
 from appliance.soundhost import messages
@@ -43,6 +44,9 @@ class PaperSpeaker:
         self._epoch = self._written = 0
         self._speaker._host.send = self._take  # type: ignore[method-assign]
         self._speaker.opened(messages.Opened("paper", "", "", acoustics.HZ, 1, 240, 0.02))
+        self._tells = daemon.echo is not None
+        self._frames = 0
+        """Since it was opened, silence included."""
 
     @property
     def busy(self) -> bool:
@@ -63,6 +67,9 @@ class PaperSpeaker:
         sound[: played.size] = played
         self._written += played.size
         self._speaker.received(messages.Played(self._epoch, self._written, len(self._queue) // 2, 0, at_s))
+        if self._tells and played.size:
+            self._speaker.received(messages.Written(at_s - frames / acoustics.HZ, self._frames, played.tobytes()))
+        self._frames += frames
         return sound
 
 
@@ -70,7 +77,12 @@ class PaperRoom:
     """One box in one room. ``light``: every light it has shown, with the second of the room's time."""
 
     def __init__(
-        self, service: Service | Replay, monkeypatch: pytest.MonkeyPatch, echo_db: float | None, **settings: Any
+        self,
+        service: Service | Replay,
+        monkeypatch: pytest.MonkeyPatch,
+        echo_db: float | None,
+        path: Path | None,
+        **settings: Any,
     ):
         self._loop = asyncio.get_running_loop()
         monkeypatch.setattr(speaker_module, "time", SimpleNamespace(monotonic=self._loop.time))
@@ -98,7 +110,8 @@ class PaperRoom:
         self.earcons = 0
         self.daemon.watch(self._watch)
         self._echo_gain = 0.0 if echo_db is None else 10 ** (echo_db / 20)
-        self._echo = np.zeros(acoustics.frames(ECHO_DELAY_S))
+        self._path = None if path is None else AcousticPath(path, acoustics.HZ)
+        self._echo = np.zeros(0 if self._path else acoustics.frames(ECHO_DELAY_S))
         self.now_s = 0.0
         """Of the room's time."""
         self.step_s = STEP_S
@@ -130,21 +143,28 @@ class PaperRoom:
             block = np.zeros(count)
             block[: sound.size - at] = sound[at : at + count]
             at += count
-            self._echo = np.concatenate((self._echo, self._echo_gain * self.speaker.plays(count, self._loop.time())))
+            played = self.speaker.plays(count, self._loop.time())
+            again = self._path.hears(played) if self._path else self._echo_gain * played
+            self._echo = np.concatenate((self._echo, again))
             block += self._echo[:count]
             self._echo = self._echo[count:]
             self.now_s += count / acoustics.HZ
-            daemon.ring.write(acoustics.to_int16(block), began_s)
-            daemon.microphone.on_audio()
+            daemon.microphone._hear(acoustics.to_int16(block), began_s)
         return until()
 
 
 @contextlib.asynccontextmanager
 async def paper_room(
-    service: Service | Replay, monkeypatch: pytest.MonkeyPatch, *, echo_db: float | None = None, **settings: Any
+    service: Service | Replay,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    echo_db: float | None = None,
+    path: Path | None = None,
+    **settings: Any,
 ) -> AsyncIterator[PaperRoom]:
-    """A box whose link runs."""
-    room = PaperRoom(service, monkeypatch, echo_db, **settings)
+    """A box whose link runs. ``path``: from its speaker to its microphone; ``echo_db``: the same, an echo and no
+    room."""
+    room = PaperRoom(service, monkeypatch, echo_db, path, **settings)
     task = asyncio.create_task(room.daemon.link.run())
     try:
         yield room

@@ -6,7 +6,9 @@ import asyncio
 from pathlib import Path
 
 import numpy as np
+import pytest
 
+from appliance.simulator import voices
 from appliance.simulator.scenario import Reply, Turn, conversation
 from appliance.simulator.service import Service
 from appliance.simulator.sound_match import find
@@ -56,3 +58,34 @@ async def test_a_hands_free_box_is_mute_when_it_is_muted(card: VirtualCard, tmp_
         await has_listened(daemon)
         await say(card, question())
         assert await turn_over(daemon) == Outcome.ANSWERED.value
+
+
+LONG = Reply(pcm=voices.pcm("ask-monsoon") * 2, text="മഴ", speed=2)
+"""An answer of speech, longer than the canceller takes to settle."""
+
+
+async def test_who_talks_over_an_answer_is_heard_through_the_boxs_own_voice(card: VirtualCard, tmp_path: Path) -> None:
+    """The speaker is half as loud at the microphone as it plays; the box takes it out itself."""
+    pytest.importorskip("pywebrtc_audio")
+    card.echo(-6)
+    try:
+        answers = conversation(Turn(replies=(LONG,)), Turn(replies=(LONG,)), Turn(replies=(Reply(voice="time"),)))
+        async with (
+            Service(scenario=answers) as service,
+            box(service, card, tmp_path, talk__mode="open", talk__full_duplex="software") as daemon,
+        ):
+            assert daemon.echo is not None and not daemon.echo.settled
+            await say(card, question())
+            assert await turn_over(daemon) == Outcome.ANSWERED.value
+            assert daemon.echo.settled
+            await say(card, question())
+            await in_state(daemon, State.SPEAKING)
+            await daemon.until(lambda: daemon.speaker.heard_s(service.replies[1].response_id) > 2.0, 20)
+            await say(card, question("ask-who"))
+            assert await turn_over(daemon, 2) == Outcome.TALKED_OVER.value
+            assert await turn_over(daemon, 3) == Outcome.ANSWERED.value
+        assert len(service.turns) == 3 and not service.violations
+        audio = np.frombuffer(service.turns[2].audio, dtype="<i2")
+        assert find(question("ask-who")[FIRST_SYLLABLES_FRAMES:], audio, 24_000).correlation > 0.6
+    finally:
+        card.echo(None)
