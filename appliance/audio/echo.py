@@ -79,6 +79,11 @@ JUDGED_S: Final = 3.0
 FLOOR_DBFS: Final = -60.0
 """Below this there is nothing that could have passed: a quiet room, hiss."""
 
+ROOM_DB: Final = 10.0
+ROOM_PIECES, ROOM_SHARE = 40, 0.2
+"""Nor what is hardly louder than the room: a fan passes whole in each pause of an answer. The room is the softest fifth
+of what was heard last while nothing sounded, in the pieces in which the microphone's sound comes, some 60 to 200 ms."""
+
 
 class Judged(NamedTuple):
     """One piece of JUDGED_FRAMES: when it was heard, and that a sound came through the canceller in it."""
@@ -170,6 +175,8 @@ class EchoCanceller:
         self._judged: deque[Judged] = deque(maxlen=round(JUDGED_S * WIRE_HZ / JUDGED_FRAMES))
         self._levels_dbfs: deque[float] = deque(maxlen=HELD_PIECES)
         """Of the pieces that were heard last."""
+        self._room_dbfs: deque[float] = deque(maxlen=ROOM_PIECES)
+        """The same while nothing sounds."""
 
     @property
     def settled(self) -> bool:
@@ -213,17 +220,18 @@ class EchoCanceller:
             self._judge(near, left, first_s - s_from_frames(DELAY_FRAMES))
         else:
             left = np.concatenate((self._before[-DELAY_FRAMES:], near))[:count]
+            self._room_dbfs.append(_dbfs(near))
         self._runs = sounds
         self._before = np.concatenate((self._before, near))[-PRIMING_FRAMES:]
         self._heard += count
         return left, first_s - s_from_frames(DELAY_FRAMES)
 
-    def passed_since(self, time_s: float) -> bool:
-        """Somebody's voice came through since then, and not only what is left of an echo. True where nothing sounded:
-        then it is nobody's echo."""
+    def passed_since(self, time_s: float) -> bool | None:
+        """Something came through since then that is more than what is left of an echo: a voice, or a noise. None:
+        nothing sounded, so that it would be nobody's echo."""
         since = [each.passed for each in self._judged if each.at_s >= time_s - s_from_frames(JUDGED_FRAMES)]
         if not since:
-            return True
+            return None
         return any(sum(since[at : at + OF_JUDGED]) >= PASSING for at in range(len(since)))
 
     def _follow(self, first_s: float, count: int) -> None:
@@ -243,10 +251,12 @@ class EchoCanceller:
     def _judge(self, near: Samples, left: Samples, first_s: float) -> None:
         """Note what came through. ``left`` is DELAY_FRAMES late, so that it is compared with what was heard then."""
         heard = np.concatenate((self._before, near))[PRIMING_FRAMES - DELAY_FRAMES :][: near.size]
+        room = sorted(self._room_dbfs)
+        floor_dbfs = max(FLOOR_DBFS, room[int(ROOM_SHARE * len(room))] + ROOM_DB if room else FLOOR_DBFS)
         for at in range(0, near.size - JUDGED_FRAMES + 1, JUDGED_FRAMES):
             part = slice(at, at + JUDGED_FRAMES)
             self._levels_dbfs.append(_dbfs(heard[part]))
-            passed = _dbfs(left[part]) > max(FLOOR_DBFS, max(self._levels_dbfs) - PASSED_DB)
+            passed = _dbfs(left[part]) > max(floor_dbfs, max(self._levels_dbfs) - PASSED_DB)
             self._judged.append(Judged(first_s + s_from_frames(at), passed))
 
 

@@ -44,7 +44,8 @@ REST_AFTER_S = 10.0
 idle speaker costs; started again it sounds as soon as one that runs, for its buffer is filled in 0.2 ms."""
 
 RESUME_MS = 200
-"""When a host is replaced, a reply goes on this long before the last sample written (decision 22)."""
+"""When a host is replaced, and after a pause, a reply goes on this long before the last sample written (decision
+22)."""
 
 
 class SpeakerOpened(Value):
@@ -205,6 +206,13 @@ class Speaker:
         """Silence, at once: everything unplayed is forgotten, also by the player, and what sounds fades out in 5 ms."""
         self._cut()
         self._player.flush()
+
+    def pause(self) -> None:
+        """Silence, at once, with a fade of 5 ms; when the player may ``play`` again the reply goes on RESUME_MS
+        before."""
+        self._player.hold()
+        self._cut()
+        self._player.rewind(RESUME_MS)
 
     def drop(self, response_id: str) -> None:
         """Forget one reply, sounding or not; others go on."""

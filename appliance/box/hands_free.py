@@ -41,6 +41,14 @@ GATHER_S: Final = 0.2
 GATE_LATE_S: Final = EARLIEST_S + GATHER_S + BATCH_FRAMES * s_from_frames(FRAME)
 """So much later than a press is a voice noticed at most; its beginning, and the pre-roll, must still be there."""
 
+SUSPECTED_S: Final = 0.3
+"""So far back it counts for a pause that something is heard over the answer: a little more than it takes to be
+certain of it (``echo.OF_JUDGED``), and the microphone's pieces."""
+
+PAUSED_AGAIN_S: Final = 2.0
+"""After a pause that was for nobody the next one comes no sooner; each further one in the same answer waits twice as
+long."""
+
 _HEARS: Final = (v.State.READY, v.State.ENDING, v.State.EXPECTING)
 """States without a turn."""
 
@@ -73,6 +81,9 @@ class HandsFree:
         """What was known of the room before the turn that is open."""
         self._answers_s: float | None = None
         """Since when an answer sounds; None: none does."""
+        self._pauses = 0
+        """Of the answer that sounds."""
+        self._unsuspected_until_s = float("-inf")
         self._repeats = Repeats(log)
         bus.listen(PressComes, self._pressed)
         bus.listen(TurnClosed, self._closed)
@@ -104,6 +115,7 @@ class HandsFree:
         state = self._parts.machine.state
         if state is not v.State.SPEAKING:
             self._answers_s = None
+            self._pauses, self._unsuspected_until_s = 0, float("-inf")
         elif self._answers_s is None:
             self._answers_s = _now_s()
         if state in _HEARS:
@@ -112,6 +124,8 @@ class HandsFree:
             self._listen()
             return
         # The gate goes on learning what the room sounds like; whether that was the room is known when the turn is over.
+        if state is v.State.SPEAKING:
+            self._suspect(_now_s())
         self._listen(opens=state is v.State.SPEAKING and self._parts.own_sound.cancelled)
         if state is not v.State.SPEAKING and self._restraint.endless(_now_s()):
             self._turns.happens(events.Stop())
@@ -143,6 +157,16 @@ class HandsFree:
             line = faint_speech.LINE.format(dbfs=self._gate.faint_dbfs)
             log.warning("%s", line, extra=entry(Kind.MICROPHONE_LEVEL))
 
+    def _suspect(self, now_s: float) -> None:
+        """Let the answer pause as soon as anything is heard over it; whether that is a voice the gate says later."""
+        since_s = max(now_s - SUSPECTED_S, self._unsuspected_until_s)
+        if not self._parts.own_sound.lets_through(since_s) or not self._can_be_answered():
+            return
+        self._turns.happens(events.InterruptionSuspected())
+        # A radio that goes on would cut the answer to pieces.
+        self._pauses += 1
+        self._unsuspected_until_s = now_s + PAUSED_AGAIN_S * 2 ** (self._pauses - 1)
+
     def _speech(self, at_s: float) -> None:
         """Somebody has been speaking since ``at_s``."""
         parts, now_s = self._parts, _now_s()
@@ -169,10 +193,12 @@ class HandsFree:
 
     def _may_interrupt(self, now_s: float) -> bool:
         """A voice over the answer is a person's, who could be answered."""
-        parts = self._parts
-        if self._rest_s() or parts.link.state is LinkState.LATCHED:
+        if not self._can_be_answered():
             return False
-        return parts.own_sound.talked_over(0.0 if self._answers_s is None else now_s - self._answers_s)
+        return self._parts.own_sound.talked_over(0.0 if self._answers_s is None else now_s - self._answers_s)
+
+    def _can_be_answered(self) -> bool:
+        return not self._rest_s() and self._parts.link.state is not LinkState.LATCHED
 
     def _say(self, line: str, *, refused: bool = False) -> None:
         """Tell the person who spoke that it was in vain; how often is for ``turn/announcements.py`` and the log to

@@ -71,7 +71,11 @@ class OwnSound:
 
     def is_a_voice(self, since_s: float) -> bool:
         """What was heard since then is no rest of an echo."""
-        return self._echo is None or self._echo.passed_since(since_s)
+        return self._echo is None or self._echo.passed_since(since_s) is not False
+
+    def lets_through(self, since_s: float) -> bool:
+        """Something is heard over what sounds, since then: sooner known than whether it is a voice."""
+        return self.cancelled and self._echo is not None and self._echo.passed_since(since_s) is True
 
     @property
     def heard_until_s(self) -> float:

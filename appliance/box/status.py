@@ -129,10 +129,12 @@ class Status:
             stopping=self._stopping,
             identifying=self._identifying,
             muted=bool(self._buttons.muted_by),
-            listening=state in (v.State.LISTENING, v.State.EXPECTING) or self._expects_soon(state),
+            listening=state in (v.State.LISTENING, v.State.EXPECTING)
+            or self._expects_soon(state)
+            or parts.machine.paused,
             hold_ending=self._turns.warning,
             # Without a speaker an answer waits, for some seconds, but does not sound.
-            speaking=state is v.State.SPEAKING and not self.speaker_fault,
+            speaking=state is v.State.SPEAKING and not parts.machine.paused and not self.speaker_fault,
             faults=frozenset(faults),
             # While a question waits for the connection to come back, the wait is that for the connection.
             waiting=state in (v.State.SENDING, v.State.WAITING) and link_state is not LinkState.RETRYING,

@@ -201,7 +201,7 @@ class Turns:
                 self._parts.link.release()
             case effects.CloseSession(reason):
                 self._parts.link.close(reason)
-            case effects.PlayReply() | effects.HoldReply() | effects.DropReply():
+            case effects.PlayReply() | effects.HoldReply() | effects.PauseReply() | effects.DropReply():
                 self._play(effect)
             case effects.RunTools(calls):
                 self._parts.ledger.tools_ran(self._now_s())
@@ -258,13 +258,15 @@ class Turns:
             case effects.StopSilence():
                 uplink.stop_silence()
 
-    def _play(self, effect: effects.PlayReply | effects.HoldReply | effects.DropReply) -> None:
+    def _play(self, effect: effects.PlayReply | effects.HoldReply | effects.PauseReply | effects.DropReply) -> None:
         match effect:
             case effects.PlayReply():
                 self._parts.player.play()
                 self._watch_playback()
             case effects.HoldReply():
                 self._parts.player.hold()
+            case effects.PauseReply():
+                self._parts.speaker.pause()
             case effects.DropReply():
                 # With it goes what sounds of ours, which is then no more so.
                 self._parts.sounds.hush()

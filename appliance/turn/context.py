@@ -269,4 +269,4 @@ class Context:
             self.do(turn_effects.DropReply())
         turn.reply = None
         turn.playing.clear()
-        self.cancel(Deadline.SETTLE, Deadline.PROGRESS)
+        self.cancel(Deadline.SETTLE, Deadline.PROGRESS, Deadline.DISMISSED)

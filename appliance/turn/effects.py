@@ -107,6 +107,10 @@ class HoldReply(Effect):
     """All that has arrived was played; what comes next waits for ``PlayReply`` again."""
 
 
+class PauseReply(Effect):
+    """Silence now, for as long as it is not certain that a person speaks; ``PlayReply`` goes on a moment before."""
+
+
 class DropReply(Effect):
     """Silence now: nothing that has arrived so far may sound any more."""
 

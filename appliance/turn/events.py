@@ -44,6 +44,11 @@ class GateOpened(Event):
     at_s: float
 
 
+class InterruptionSuspected(Event):
+    """``OPEN`` only, full duplex: something is heard over the answer that is no echo of it: a person, or a noise.
+    TalkedOver follows if it was a person."""
+
+
 class TalkedOver(Event):
     """``OPEN`` only, full duplex: somebody talks over the answer. What is said then opens a turn of its own."""
 

@@ -66,7 +66,7 @@ TABLE: Final[Mapping[State, Mapping[type[events.Event] | Deadline, Rule | Ignore
         events.Release: Ignored("the end of a press that opened nothing, or of a jam"),
         events.Lifted: Ignored("no deadline runs that a press could reach"),
         events.GateOpened: Rule(rules.gate_opened, (_R, _L)),
-        events.TalkedOver: _NOTHING_SOUNDS,
+        **dict.fromkeys((events.InterruptionSuspected, events.TalkedOver), _NOTHING_SOUNDS),
         events.Stop: Ignored("there is nothing to stop"),
         events.LinkReady: _FACT,
         events.LinkLost: _FACT,
@@ -88,7 +88,7 @@ TABLE: Final[Mapping[State, Mapping[type[events.Event] | Deadline, Rule | Ignore
         events.Release: Rule(rules.release_listening, (_L, _S, _W, _P, *_OVER)),
         events.Lifted: Rule(rules.lifted, (_L,)),
         events.GateOpened: _TURN_OPEN,
-        events.TalkedOver: _NOTHING_SOUNDS,
+        **dict.fromkeys((events.InterruptionSuspected, events.TalkedOver), _NOTHING_SOUNDS),
         events.Stop: Rule(rules.stop, (_R,)),
         events.UtteranceSent: _SENT_ONCE,
         events.SendingProgress: Rule(rules.sending_listening, (_L,)),
@@ -120,7 +120,7 @@ TABLE: Final[Mapping[State, Mapping[type[events.Event] | Deadline, Rule | Ignore
         events.Release: Rule(rules.release_pending, (_S,)),
         events.Lifted: Rule(rules.lifted, (_S,)),
         events.GateOpened: _TURN_OPEN,
-        events.TalkedOver: _NOTHING_SOUNDS,
+        **dict.fromkeys((events.InterruptionSuspected, events.TalkedOver), _NOTHING_SOUNDS),
         events.Stop: Rule(rules.stop, (_R,)),
         events.UtteranceSent: Rule(rules.utterance_sent, (_W, _P, *_OVER)),
         events.SendingProgress: Rule(rules.sending_goes_on, (_S,)),
@@ -149,7 +149,7 @@ TABLE: Final[Mapping[State, Mapping[type[events.Event] | Deadline, Rule | Ignore
         events.Release: Rule(rules.release_pending, (_W, _P, *_OVER)),
         events.Lifted: Rule(rules.lifted, (_W,)),
         events.GateOpened: _TURN_OPEN,
-        events.TalkedOver: _NOTHING_SOUNDS,
+        **dict.fromkeys((events.InterruptionSuspected, events.TalkedOver), _NOTHING_SOUNDS),
         events.Stop: Rule(rules.stop, (_R,)),
         events.UtteranceSent: _SENT_ONCE,
         events.SendingProgress: _LEFTOVER,
@@ -184,6 +184,7 @@ TABLE: Final[Mapping[State, Mapping[type[events.Event] | Deadline, Rule | Ignore
         events.Release: Ignored("the end of a press that was only acknowledged"),
         events.Lifted: Ignored("no deadline runs that a press could reach"),
         events.GateOpened: _TURN_OPEN,
+        events.InterruptionSuspected: Rule(rules.interruption_suspected, (_P,)),
         events.TalkedOver: Rule(rules.talked_over, (_R, _E)),
         events.Stop: Rule(rules.stop, (_R,)),
         events.UtteranceSent: _SENT_ONCE,
@@ -211,6 +212,7 @@ TABLE: Final[Mapping[State, Mapping[type[events.Event] | Deadline, Rule | Ignore
         **dict.fromkeys(Deadline, _UNARMED),
         Deadline.GATHER: Rule(reply_rules.settled, (_P, _R)),
         Deadline.TOOL_REPLY: Rule(reply_rules.no_continuation, (_P,)),
+        Deadline.DISMISSED: Rule(rules.interruption_dismissed, (_P,)),
         Deadline.PROGRESS: Rule(reply_rules.stalled, (_P, _R)),
     },
     _N: {
@@ -218,7 +220,7 @@ TABLE: Final[Mapping[State, Mapping[type[events.Event] | Deadline, Rule | Ignore
         events.Release: Ignored("the end of a press that was only acknowledged"),
         events.Lifted: Ignored("no deadline runs that a press could reach"),
         events.GateOpened: Rule(rules.gate_opened_ending, (_R, _E, _L)),
-        events.TalkedOver: _NOTHING_SOUNDS,
+        **dict.fromkeys((events.InterruptionSuspected, events.TalkedOver), _NOTHING_SOUNDS),
         events.Stop: Rule(rules.stop_ending, (_R,)),
         events.UtteranceSent: _SENT_ONCE,
         events.SendingProgress: _LEFTOVER,
@@ -240,7 +242,7 @@ TABLE: Final[Mapping[State, Mapping[type[events.Event] | Deadline, Rule | Ignore
         events.Release: Ignored("the end of a press that only silenced the answer"),
         events.Lifted: Ignored("no deadline runs that a press could reach"),
         events.GateOpened: Rule(rules.gate_opened, (_L,)),
-        events.TalkedOver: _NOTHING_SOUNDS,
+        **dict.fromkeys((events.InterruptionSuspected, events.TalkedOver), _NOTHING_SOUNDS),
         events.Stop: Rule(rules.stand_down, (_R,)),
         events.LinkReady: _FACT,
         events.LinkLost: _FACT,
@@ -282,6 +284,11 @@ class Machine:
     def button_down(self) -> bool:
         """A button is down, and has not been for longer than anyone speaks."""
         return self._conversation.button_down
+
+    @property
+    def paused(self) -> bool:
+        """The answer is silent because somebody may be speaking."""
+        return Deadline.DISMISSED in self._conversation.deadlines
 
     @property
     def microphone_ready(self) -> bool:

@@ -151,7 +151,7 @@ def end_if_complete(c: Context, now_s: float) -> State:
     to_come = (reply is None and not turn.answered) or (reply is not None and not reply.done)
     if turn.tools_running or turn.awaiting_continuation or turn.calls or to_come:
         if c.state is State.SPEAKING:
-            c.cancel(Deadline.PROGRESS)
+            c.cancel(Deadline.PROGRESS, Deadline.DISMISSED)
             c.set(Deadline.ANSWER, now_s + c.settings.answer_s)
             c.do(effects.HoldReply())
         return State.WAITING

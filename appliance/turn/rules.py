@@ -8,9 +8,15 @@ Decisions by their number: ``appliance/README.md``.
 
 from __future__ import annotations
 
+from typing import Final
+
 from . import effects, events, reply_rules
 from .context import Context
 from .states import Deadline, Mode, Outcome, Sound, State
+
+CONFIRM_S: Final = 1.0
+"""So long an answer is silent for somebody who may be speaking: the voice gate is certain within 0.7 s of a voice's
+beginning (``audio/gate.py``, DECISION_S), and hears it in pieces."""
 
 # ------------------------------------------------------------ the person
 
@@ -121,6 +127,18 @@ def press_speaking(c: Context, event: events.Press, now_s: float) -> State:
         # Silence is all that is asked of a button there; whoever wants to go on speaks.
         return c.expect_more(now_s)
     return press_ready(c, event, now_s)
+
+
+def interruption_suspected(c: Context, _: events.InterruptionSuspected, now_s: float) -> State:
+    if Deadline.DISMISSED not in c.deadlines and c.turn.playing:
+        c.do(effects.PauseReply())
+        c.set(Deadline.DISMISSED, now_s + CONFIRM_S)
+    return State.SPEAKING
+
+
+def interruption_dismissed(c: Context, _: None, now_s: float) -> State:
+    c.do(effects.PlayReply())
+    return State.SPEAKING
 
 
 def talked_over(c: Context, _: events.TalkedOver, now_s: float) -> State:

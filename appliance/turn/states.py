@@ -56,6 +56,7 @@ class Deadline(Enum):
     TOOL_REPLY = "tool_reply_s: the service has not gone on after the tools' results"
     GOES_ON = "tool_reply_s: the service has not gone on after its answer"
     FOLLOW_UP = "follow_up_s: nobody went on, the box invites again"
+    DISMISSED = "it was nobody: the paused answer goes on"
     PROGRESS = "no_progress_s: nothing played and nothing arrived"
 
 

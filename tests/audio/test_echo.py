@@ -32,7 +32,7 @@ ROOMS = [
     Path(0.0),
     Path(6.0, rt60_s=0.5, saturation=0.3),
     Path(0.0, rt60_s=0.75, delay_s=0.1),
-    Path(-12.0, delay_s=0.015),
+    Path(-12.0, delay_s=0.03),
 ]
 
 

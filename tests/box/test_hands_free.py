@@ -535,6 +535,39 @@ def test_software_the_box_never_answers_itself(monkeypatch: pytest.MonkeyPatch, 
     on_paper(story(), 0.0)
 
 
+def test_software_a_noise_only_pauses_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Something falls: silence within 0.4 s, and the answer goes on a moment before, to its end. The next such noise
+    counts later, and a second one soon after it not at all."""
+
+    async def story() -> None:
+        service = Service(ears(), of_speech(Turn(replies=(LONG,))))
+        bang = np.random.default_rng(5).normal(size=acoustics.frames(0.35))
+        fall = acoustics.at_dbfs(bang * np.exp(-np.arange(bang.size) / acoustics.frames(0.15)), -14.0)
+        async with service, paper_room(service, monkeypatch, path=SPEAKER, talk__full_duplex="software") as room:
+            await hears_an_answer(room)
+            await room.hears(question())
+            assert await room.hears(quiet(8), lambda: room.speaker.busy)
+            await room.hears(quiet(3.3))
+            before = room.speaker.played_frames
+            began_s = room.now_s
+            assert await room.hears(np.concatenate((fall, quiet(1))), lambda: room.daemon.machine.paused)
+            assert room.now_s - began_s < 0.4 and room.state() is State.SPEAKING
+            assert await room.hears(quiet(0.1), lambda: not room.speaker.busy)
+            await room.hears(quiet(0.3))
+            assert room.light == "listening"
+            assert await room.hears(quiet(2), lambda: room.speaker.busy)
+            assert room.light == "speaking"
+            await room.hears(np.concatenate((fall, quiet(0.3))))
+            assert not room.daemon.machine.paused and room.speaker.busy
+            assert await room.hears(quiet(40), lambda: len(room.turns) == 2)
+            assert room.turns[1]["outcome"] == Outcome.ANSWERED.value and len(service.turns) == 2
+            whole = len(voices.pcm("ask-monsoon")) * 4 // 2
+            again_s = acoustics.frames(0.45)
+            assert whole < room.speaker.played_frames - before + acoustics.frames(3.3) < whole + again_s
+
+    on_paper(story(), 0.0)
+
+
 def test_software_before_it_has_settled_it_is_half_duplex(monkeypatch: pytest.MonkeyPatch) -> None:
     async def story() -> None:
         async with (

@@ -44,6 +44,8 @@ class PaperSpeaker:
         self._epoch = self._written = 0
         self._speaker._host.send = self._take  # type: ignore[method-assign]
         self._speaker.opened(messages.Opened("paper", "", "", acoustics.HZ, 1, 240, 0.02))
+        self.played_frames = 0
+        """That were no silence."""
         self._tells = daemon.echo is not None
         self._frames = 0
         """Since it was opened, silence included."""
@@ -66,6 +68,7 @@ class PaperSpeaker:
         del self._queue[: 2 * frames]
         sound[: played.size] = played
         self._written += played.size
+        self.played_frames += played.size
         self._speaker.received(messages.Played(self._epoch, self._written, len(self._queue) // 2, 0, at_s))
         if self._tells and played.size:
             self._speaker.received(messages.Written(at_s - frames / acoustics.HZ, self._frames, played.tobytes()))

@@ -12,6 +12,7 @@ from appliance.turn.announcements import of_turn
 from appliance.turn.context import BROKE_ON_COMMIT_S, MOST_REPLAYS, MOST_UNANSWERED
 from appliance.turn.machine import TABLE, Ignored, Rule
 from appliance.turn.reply_rules import GATHER_S
+from appliance.turn.rules import CONFIRM_S
 from appliance.turn.states import Deadline, Mode, Outcome, Sound, State
 
 from .box import TIMES, Box
@@ -1651,6 +1652,49 @@ class TestHandsFree:
         assert box.did(turn_effects.DropReply) and box.did(turn_effects.CancelReply)
         box.happens(events.GateOpened(box.now_s))
         assert box.state() is State.LISTENING
+
+    def answered_aloud(self) -> Box:
+        box = self.spoken_to()
+        box.happens(events.SpeechBegan())
+        box.passes(2)
+        box.answer_begins()
+        return box
+
+    def test_something_over_the_answer_pauses_it_and_nobody_lets_it_go_on(self) -> None:
+        box = self.answered_aloud()
+        box.happens(events.InterruptionSuspected())
+        assert box.state() is State.SPEAKING and box.machine.paused
+        assert box.did(turn_effects.PauseReply) and not box.did(turn_effects.DropReply)
+        box.forget()
+        box.passes(CONFIRM_S - 0.01)
+        assert not box.did(turn_effects.PlayReply)
+        box.passes(0.02)
+        assert box.did(turn_effects.PlayReply) and not box.machine.paused and box.state() is State.SPEAKING
+
+    def test_a_second_suspicion_while_it_is_paused_pauses_no_longer(self) -> None:
+        box = self.answered_aloud()
+        box.happens(events.InterruptionSuspected())
+        box.passes(CONFIRM_S / 2)
+        box.forget()
+        box.happens(events.InterruptionSuspected())
+        assert not box.did(turn_effects.PauseReply)
+        box.passes(CONFIRM_S / 2 + 0.01)
+        assert box.did(turn_effects.PlayReply)
+
+    def test_a_voice_ends_the_paused_answer_for_good(self) -> None:
+        box = self.answered_aloud()
+        box.happens(events.InterruptionSuspected())
+        box.happens(events.TalkedOver())
+        assert box.outcomes == [Outcome.TALKED_OVER] and not box.machine.paused
+        box.forget()
+        box.passes(2 * CONFIRM_S)
+        assert not box.did(turn_effects.PlayReply)
+
+    def test_a_press_ends_the_paused_answer(self) -> None:
+        box = self.answered_aloud()
+        box.happens(events.InterruptionSuspected())
+        box.press()
+        assert box.outcomes == [Outcome.INTERRUPTED] and not box.machine.paused
 
     def test_a_press_ends_the_question_of_a_voice(self) -> None:
         box = self.spoken_to()

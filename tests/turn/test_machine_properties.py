@@ -128,6 +128,11 @@ class World(RuleBasedStateMachine):
 
     @precondition(lambda self: self.mode is Mode.OPEN)
     @rule()
+    def something_over_the_answer(self) -> None:
+        self.happens(events.InterruptionSuspected())
+
+    @precondition(lambda self: self.mode is Mode.OPEN)
+    @rule()
     def voice_over_the_answer(self) -> None:
         self.happens(events.TalkedOver())
         self.happens(events.GateOpened(self.box.now_s))
@@ -283,6 +288,11 @@ class World(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([0.01, 0.1, 0.25, 0.5, 1.0, 3.0, 7.0, 21.0]))
     def time_passes(self, seconds: float) -> None:
         self.check(self.box.passes(seconds))
+
+    @invariant()
+    def only_an_answer_that_sounds_is_paused(self) -> None:
+        if hasattr(self, "box"):
+            assert not self.box.machine.paused or self.box.state() is State.SPEAKING
 
     @invariant()
     def every_open_state_has_a_way_out(self) -> None:
