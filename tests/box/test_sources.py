@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import itertools
 import json
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -136,8 +137,10 @@ async def running(*parts: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
 async def by_pin(bench: Bench, factory: MockFactory, box: Box) -> AsyncIterator[Move]:
     async def move(down: bool) -> None:
         pin = factory.pin(GPIO)
-        # From a thread, as the driver of real pins reports.
-        await asyncio.to_thread(pin.drive_low if down else pin.drive_high)
+        # From a thread, as the driver of real pins reports. Waited for without the loop, whose paper clock would jump.
+        driver = threading.Thread(target=pin.drive_low if down else pin.drive_high)
+        driver.start()
+        driver.join()
 
     async with running(bench.daemon.panel.run()):
         await asyncio.sleep(0)
