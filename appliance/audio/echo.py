@@ -175,6 +175,8 @@ class EchoCanceller:
         self._judged: deque[Judged] = deque(maxlen=round(JUDGED_S * WIRE_HZ / JUDGED_FRAMES))
         self._levels_dbfs: deque[float] = deque(maxlen=HELD_PIECES)
         """Of the pieces that were heard last."""
+        self._heard_power = self._left_power = 0.0
+        """Since it settled, while something sounded; samples squared."""
         self._room_dbfs: deque[float] = deque(maxlen=ROOM_PIECES)
         """The same while nothing sounds."""
 
@@ -182,6 +184,14 @@ class EchoCanceller:
     def settled(self) -> bool:
         """What is left of an echo is no more to be taken for a voice."""
         return self._sounded >= frames_from_s(SETTLED_S)
+
+    @property
+    def removed_db(self) -> float | None:
+        """How much of what was heard while something sounded was taken out, since it settled; None: it has not. What a
+        person said over it counts as left."""
+        if not self.settled or not self._left_power:
+            return None
+        return float(10 * np.log10(self._heard_power / self._left_power))
 
     def follow(self, catch_up: Callable[[], None]) -> None:
         """``catch_up``: makes that known to ``reference`` which the speaker's host has said by now."""
@@ -197,7 +207,8 @@ class EchoCanceller:
         """Another speaker, at that rate and with that buffer: everything is to be learned again."""
         self.reference.opened(hz)
         self._lag_s = min(LAG_S, buffer_s)
-        self._place, self._sounded = None, 0
+        self._place = None
+        self._unsettle()
 
     def process(self, samples: Samples, first_s: float) -> tuple[Samples, float]:
         """The next ``samples`` of the microphone at WIRE_HZ, heard from ``first_s`` on: what is left of them, and from
@@ -217,6 +228,9 @@ class EchoCanceller:
                 self._cancel(self._before, self.reference.read(first - PRIMING_FRAMES, PRIMING_FRAMES))
             left = self._cancel(near, far)
             self._sounded += count
+            if self.settled:
+                self._heard_power += _power(near)
+                self._left_power += _power(left)
             self._judge(near, left, first_s - s_from_frames(DELAY_FRAMES))
         else:
             left = np.concatenate((self._before[-DELAY_FRAMES:], near))[:count]
@@ -241,12 +255,17 @@ class EchoCanceller:
             return
         off = at - self._heard - (self._place or 0)
         if self._place is None or abs(off) > ASTRAY_FRAMES:
-            self._place, self._sounded, self._owed = at - self._heard, 0, 0.0
+            self._place, self._owed = at - self._heard, 0.0
+            self._unsettle()
             return
         self._owed = min(self._owed + count * FOLLOWED, 1.0 + count * FOLLOWED)
         step = max(-int(self._owed), min(int(self._owed), off))
         self._place += step
         self._owed -= abs(step)
+
+    def _unsettle(self) -> None:
+        self._sounded = 0
+        self._heard_power = self._left_power = 0.0
 
     def _judge(self, near: Samples, left: Samples, first_s: float) -> None:
         """Note what came through. ``left`` is DELAY_FRAMES late, so that it is compared with what was heard then."""
@@ -260,8 +279,12 @@ class EchoCanceller:
             self._judged.append(Judged(first_s + s_from_frames(at), passed))
 
 
+def _power(samples: Samples) -> float:
+    return float(np.sum(samples.astype(np.float32) ** 2))
+
+
 def _dbfs(samples: Samples) -> float:
-    return float(10 * np.log10(np.mean(samples.astype(np.float32) ** 2) / 32768**2 + 1e-12))
+    return float(10 * np.log10(_power(samples) / samples.size / 32768**2 + 1e-12))
 
 
 def webrtc() -> Cancel:

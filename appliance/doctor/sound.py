@@ -12,6 +12,7 @@ from appliance.audio import microphone as mic
 from appliance.audio import speaker as spk
 from appliance.audio.card_preference import Preference
 from appliance.audio.earcons import Earcon, earcon
+from appliance.audio.echo import EchoCanceller
 from appliance.audio.levels import SILENCE_DBFS
 from appliance.audio.player import Player
 from appliance.audio.ring import Ring
@@ -142,17 +143,21 @@ async def listen(microphone: mic.Microphone, for_s: float, meter: Callable[[floa
 
 @contextlib.asynccontextmanager
 async def open_microphone(
-    settings: MicrophoneSettings, preference: Preference, ring: Ring | None = None
+    settings: MicrophoneSettings,
+    preference: Preference,
+    ring: Ring | None = None,
+    echo: EchoCanceller | None = None,
 ) -> AsyncIterator[tuple[mic.Microphone, str]]:
     """The microphone, and why there is none; empty: it hears. ``preference``: the daemon's, which may wait for one.
-    ``ring``: where what it hears is wanted; None: only its level is."""
+    ``ring``: where what it hears is wanted; None: only its level is. ``echo``: takes out of it what is played; None:
+    nothing is taken out."""
     first: asyncio.Future[mic.MicrophoneEvent] = asyncio.get_running_loop().create_future()
 
     def told(event: mic.MicrophoneEvent) -> None:
         if not first.done():
             first.set_result(event)
 
-    microphone = mic.Microphone(settings, ring or Ring(mic.LOOK_FRAMES), told, preference=preference)
+    microphone = mic.Microphone(settings, ring or Ring(mic.LOOK_FRAMES), told, preference=preference, echo=echo)
     microphone.attend(True)
     async with _running(microphone.run()):
         event = await _in_time(first)
@@ -160,8 +165,11 @@ async def open_microphone(
 
 
 @contextlib.asynccontextmanager
-async def open_speaker(settings: SpeakerSettings, preference: Preference) -> AsyncIterator[tuple[Player, str, str]]:
-    """Something to play with, the speaker's name, and why there is none; empty: it plays. ``preference``: as above."""
+async def open_speaker(
+    settings: SpeakerSettings, preference: Preference, echo: EchoCanceller | None = None
+) -> AsyncIterator[tuple[Player, str, str]]:
+    """Something to play with, the speaker's name, and why there is none; empty: it plays. ``preference``, ``echo``: as
+    above."""
     first: asyncio.Future[spk.SpeakerEvent] = asyncio.get_running_loop().create_future()
 
     def told(event: spk.SpeakerEvent) -> None:
@@ -169,7 +177,7 @@ async def open_speaker(settings: SpeakerSettings, preference: Preference) -> Asy
             first.set_result(event)
 
     player = Player(volume=settings.volume)
-    speaker = spk.Speaker(settings, player, told, preference=preference)
+    speaker = spk.Speaker(settings, player, told, preference=preference, echo=echo)
     async with _running(speaker.run()):
         event = await _in_time(first)
         name = event.name if isinstance(event, spk.SpeakerOpened) else ""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 
 from appliance.audio.levels import SILENCE_DBFS
 from appliance.config import loader
 from appliance.doctor.finding import Grade
-from appliance.doctor.own_sound import judged, opens, own_sound
+from appliance.doctor.own_sound import ENOUGH_DB, judged, opens, own_sound, taken_out
 from appliance.simulator.virtual_card import VirtualCard
 from tests.support import acoustics
 
@@ -33,6 +35,27 @@ async def test_a_clip_through_the_card(virtual_card: VirtualCard, echo_db: float
     devices = {"microphone.device": virtual_card.microphone, "speaker.device": virtual_card.speaker}
     found = await own_sound(loader.load("/dev/null", devices))
     assert found.verdict is verdict, found
+
+
+def test_what_is_said_of_what_is_taken_out() -> None:
+    assert taken_out(False, 31.4).verdict is Grade.OK and "31 dB" in taken_out(False, 31.4).line
+    for opened, removed_db in ((True, 31.4), (False, ENOUGH_DB - 1), (False, None)):
+        found = taken_out(opened, removed_db)
+        assert found.verdict is Grade.WARNING and "farther apart" in found.fix
+
+
+async def test_the_box_takes_its_own_voice_out(virtual_card: VirtualCard) -> None:
+    pytest.importorskip("pywebrtc_audio")
+    virtual_card.echo(-6)
+    devices = {"microphone.device": virtual_card.microphone, "speaker.device": virtual_card.speaker}
+    found = await own_sound(loader.load("/dev/null", {**devices, "talk.full_duplex": "software"}))
+    assert found.verdict is Grade.OK and "good for talking over it" in found.line, found
+
+
+async def test_without_the_canceller_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pywebrtc_audio", None)
+    found = await own_sound(loader.load("/dev/null", {"talk.full_duplex": "software"}))
+    assert found.verdict is Grade.WARNING and "pywebrtc-audio" in found.fix
 
 
 async def test_without_a_microphone_nothing_is_said(virtual_card: VirtualCard) -> None:
