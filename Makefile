@@ -4,6 +4,7 @@
 #   make test         every test that needs no system of its own; ARGS=tests/turn for some
 #
 #   make deb          the Debian package, in dist/
+#   make deb-aec      the packages of the echo canceller, in dist/ (hardware/sound.md)
 #   make repository   that package into the folder DIR, a repository of packages for many boxes (hardware/fleet)
 #   make install      that package on this machine
 #   make install-kiosk  the screen of a kiosk, on this machine (hardware/kiosk.md); make uninstall-kiosk takes it away
@@ -49,7 +50,7 @@ BUILD_PACKAGES := debhelper dh-python dpkg-dev git python3-venv
 APT_INSTALL_DEB = $(APT_GET) -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold install --reinstall \
 	--allow-downgrades
 
-.PHONY: demo test deb repository install install-kiosk uninstall uninstall-kiosk check format test-unplug test-page test-containers test-system test-vm bench bench-vm bench-gate chaos soak readings setup clean packages
+.PHONY: demo test deb deb-aec repository install install-kiosk uninstall uninstall-kiosk check format test-unplug test-page test-containers test-system test-vm bench bench-vm bench-gate chaos soak readings setup clean packages
 .DELETE_ON_ERROR:
 
 demo: $(READY)
@@ -64,6 +65,11 @@ test: $(READY)-test
 deb:
 	@$(MAKE) --no-print-directory packages PACKAGES='$(BUILD_PACKAGES)'
 	@systemd/build-deb $(PYTHON) dist
+
+# The echo canceller, compiled by its makers: for each architecture a package of its own, in dist/.
+deb-aec:
+	@$(MAKE) --no-print-directory packages PACKAGES='$(BUILD_PACKAGES)'
+	@systemd/build-aec-deb $(PYTHON) dist
 
 # Once before: hardware/fleet/repository DIR init KEY
 repository: deb

@@ -36,7 +36,7 @@ OWN_SOUND: Final = "talking over answers"
 ENOUGH_DB: Final = 15.0
 """Made rooms give 25 to 46 (``tests/audio/test_echo.py``), beside a fan less."""
 
-INSTALL: Final = "sudo pip install --break-system-packages 'pywebrtc-audio>=0.2,<0.3'; 64-bit systems only"
+INSTALL: Final = "the package voice-appliance-aec, or pip's pywebrtc-audio (hardware/sound.md); 64-bit systems only"
 FARTHER: Final = (
     "microphone and speaker farther apart; a lower speaker.volume; the card's own gain control off (alsamixer); "
     'a speakerphone; talk.full_duplex = "off"'
