@@ -233,7 +233,9 @@ async def test_the_end_of_the_loop_leaves_nothing() -> None:
 
     before, tasks = children(), list[asyncio.Task[Any]]()
     await asyncio.to_thread(asyncio.run, main())
-    assert tasks[0].cancelled() and children() == before
+    assert tasks[0].cancelled()
+    # Where the machine takes longer than KILLED_S over it, a thread reaps what was killed.
+    await until(lambda: children() == before)
 
 
 # ---------------------------------------------------------------- arguments

@@ -369,4 +369,4 @@ async def test_stopping_at_any_moment_of_a_handshake_leaves_no_socket_open(secur
                 steps += 1
             gc.collect()
         assert not [str(warning.message) for warning in warned]
-        assert len(service.connections) > 1
+        assert steps > 2
