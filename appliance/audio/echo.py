@@ -171,7 +171,8 @@ class EchoCanceller:
         self._lag_s = LAG_S
         self._runs = False
         self._sounded = 0
-        """Frames that it ran since the place was new."""
+        """Frames in which something sounded since the place was new; the tails do not count, for short tones would
+        settle it by theirs."""
         self._judged: deque[Judged] = deque(maxlen=round(JUDGED_S * WIRE_HZ / JUDGED_FRAMES))
         self._levels_dbfs: deque[float] = deque(maxlen=HELD_PIECES)
         """Of the pieces that were heard last."""
@@ -189,7 +190,7 @@ class EchoCanceller:
     def removed_db(self) -> float | None:
         """How much of what was heard while something sounded was taken out, since it settled; None: it has not. What a
         person said over it counts as left."""
-        if not self.settled or not self._left_power:
+        if not self.settled or not self._heard_power or not self._left_power:
             return None
         return float(10 * np.log10(self._heard_power / self._left_power))
 
@@ -227,7 +228,8 @@ class EchoCanceller:
             if not self._runs:
                 self._cancel(self._before, self.reference.read(first - PRIMING_FRAMES, PRIMING_FRAMES))
             left = self._cancel(near, far)
-            self._sounded += count
+            if first < self.reference.sounding_until:
+                self._sounded += count
             if self.settled:
                 self._heard_power += _power(near)
                 self._left_power += _power(left)

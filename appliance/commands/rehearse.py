@@ -19,7 +19,7 @@ from appliance.config import loader
 from appliance.doctor import rehearsal, setup
 from appliance.doctor.finding import exit_code
 from appliance.errors import UsageError
-from appliance.link import event_loop as names
+from appliance.link import event_loop
 from appliance.realtime.observed import audio_bytes
 from appliance.simulator import voices
 
@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
         return await setup.credential(settings.credentials)
 
     record = str(args.record.absolute()) if args.record is not None else ""
-    with asyncio.Runner(loop_factory=names.Loop) as runner:
+    with asyncio.Runner(loop_factory=event_loop.Loop) as runner:
         rehearsed = runner.run(rehearsal.rehearse(args.config, credential, shown.line, record))
     shown.end()
     if rehearsed.seen:

@@ -27,9 +27,10 @@ class WrittenSound:
         self._base = 0
         """What the clock's frames count from."""
         self._resumes = False
-        """The clock is a new one, and its base is not known yet."""
+        """The clock is a new one. A device that has just started comes back late at first (12 ms on the virtual card),
+        so that the base is certain only when a sound needs it: mostly a turn begins seconds before."""
         self._last = (0.0, 0)
-        """Time and frame of the last block."""
+        """Time and frame of the last block whose base was certain."""
         self._first = (0.0, 0)
         """The same of what waits."""
         self._waiting = array("h")
@@ -48,9 +49,10 @@ class WrittenSound:
         if self._resumes:
             last_s, last_frame = self._last
             self._base = last_frame + round((at_s - last_s) * self._hz) - frame
-            self._resumes = False
+            self._resumes = samples is None
         frame += self._base
-        self._last = (at_s, frame)
+        if not self._resumes:
+            self._last = (at_s, frame)
         told = []
         if self._waiting and (samples is None or frame != self._first[1] + len(self._waiting)):
             told.append(self._told())

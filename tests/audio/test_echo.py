@@ -3,6 +3,7 @@ it knows when it cannot be relied upon. The canceller itself, AEC3, is the real 
 
 from __future__ import annotations
 
+import asyncio
 import heapq
 from array import array
 from collections.abc import Callable, Iterator
@@ -15,13 +16,20 @@ import pytest
 from appliance.audio import echo
 from appliance.audio.echo import DELAY_FRAMES, FRAME, EchoCanceller, Reference, Samples
 from appliance.audio.format import WIRE_HZ, frames_from_s, s_from_frames
+from appliance.audio.microphone import Microphone
+from appliance.audio.player import Player
 from appliance.audio.resample import Resampler
+from appliance.audio.ring import Ring
+from appliance.audio.speaker import Speaker
+from appliance.config import loader
 from appliance.simulator import voices
 from appliance.simulator.acoustic_path import AcousticPath, Path, Sound
+from appliance.simulator.virtual_card import VirtualCard
 from appliance.soundhost.block_clock import BlockClock
 from appliance.soundhost.messages import Written
 from appliance.soundhost.written_sound import WrittenSound
 from tests.support import acoustics
+from tests.support.sound_host import speaker_settings, until
 
 pytest.importorskip("pywebrtc_audio")
 
@@ -200,6 +208,13 @@ def test_it_runs_only_while_something_sounds() -> None:
     assert s_from_frames(sum(asked)) == pytest.approx(1.0 + echo.TAIL_S + echo.LAG_S, abs=0.25)
 
 
+def test_short_tones_settle_nothing() -> None:
+    canceller = EchoCanceller(lambda near, far: near)
+    tones = [np.concatenate((replies(0.1), np.zeros(WIRE_HZ))) for _ in range(8)]
+    Desk(np.concatenate(tones), ROOMS[0], canceller=canceller).run()
+    assert not canceller.settled
+
+
 def test_another_speaker_is_learned_anew() -> None:
     canceller = EchoCanceller(lambda near, far: near)
     desk = Desk(replies(5.0), ROOMS[0], canceller=canceller)
@@ -233,3 +248,35 @@ def test_what_was_played_is_found_again_by_time(hz: int) -> None:
         assert (level_db(reference.read(frame, FRAME)) > 60) == loud
     assert not reference.read(reference.end, FRAME).any()
     assert not reference.read(-5_000_000, FRAME).any()
+
+
+async def test_a_speaker_that_has_rested_is_where_it_was(
+    virtual_card: VirtualCard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Real hosts: the device is stopped between two conversations; the canceller is relied upon from the first word."""
+    monkeypatch.setattr("appliance.audio.speaker.REST_AFTER_S", 0.5)
+    virtual_card.echo(-6)
+    canceller, player = EchoCanceller(echo.webrtc()), Player()
+    speaker = Speaker(speaker_settings(), player, lambda _: None, echo=canceller)
+    heard = loader.load("/dev/null", {"microphone.device": virtual_card.microphone}).microphone
+    microphone = Microphone(heard, Ring(frames_from_s(60.0)), lambda _: None, echo=canceller)
+    parts = [asyncio.create_task(part.run()) for part in (speaker, microphone)]
+    try:
+        await until(lambda: speaker.device is not None and microphone.device is not None)
+        for number in range(2):
+            speaker.attend(True)
+            # A turn begins before its answer.
+            await asyncio.sleep(0.5)
+            assert canceller.settled is (number == 1)
+            player.play()
+            player.append(f"r{number}", 2 * voices.pcm("ask-monsoon"))
+            player.end(f"r{number}")
+            await until(lambda: player.idle)
+            assert canceller.settled
+            speaker.attend(False)
+            await asyncio.sleep(2.0)
+        assert canceller.removed_db is not None and canceller.removed_db > 20
+    finally:
+        for part in parts:
+            part.cancel()
+        await asyncio.gather(*parts, return_exceptions=True)

@@ -94,6 +94,21 @@ def test_after_a_rest_the_frames_have_gone_on_by_the_time() -> None:
     assert after.first_frame == pytest.approx((25.0 + 11 * PERIOD_S) * HZ, abs=2)
 
 
+def test_a_device_that_starts_late_after_a_rest_moves_no_frame() -> None:
+    """Its first writes come back late; the sound comes when that is over."""
+    card = Card()
+    for _ in range(10):
+        card.write(block(1))
+    card.now_s += 25.0
+    card.written.rested()
+    for number in range(20):
+        card.write(None, late_s=0.012 if number < 3 else 0.0)
+    for _ in range(4):
+        card.write(block(2))
+    after = next(piece for piece in card.told if piece.first_frame > 10 * PERIOD)
+    assert after.first_s == pytest.approx(1000.0 + after.first_frame / HZ, abs=1e-4)
+
+
 def test_a_break_ends_a_piece() -> None:
     """What follows a loss is another place."""
     card = Card()
